@@ -63,6 +63,8 @@ Precision = Literal["single", "double"]
 
 Interval = Literal["confidence", "prediction"]
 Effects = Literal["all", "population"]
+Draws = Literal["new", "conditional"]
+"""The effects of groups in simulated responses: new ones of their distribution, or those of the fit."""
 NewLevels = Literal["raise", "population"]
 Scale = Literal["response", "link"]
 """What is predicted: the mean response, or the linear predictors."""

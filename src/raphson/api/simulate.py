@@ -14,7 +14,8 @@ from raphson.data.messages import listing
 from raphson.errors import ModelError, RaphsonError, named_arguments, one_line
 from raphson.fit.fit import Fit
 from raphson.fit.reading import Reading, reading_of
-from raphson.fit.refitting import Refitted, Refitting, Simulator, Work, drawing, in_chunks
+from raphson.fit.refitted import Refitted, Simulator, Work
+from raphson.fit.refitting import Refitting, drawing, in_chunks
 from raphson.inference.intervals import quantile
 from raphson.inference.restricted import maximum_on_plane
 from raphson.model.objective import Need

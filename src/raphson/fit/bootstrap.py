@@ -15,7 +15,8 @@ import numpy as np
 from raphson.choices import BootstrapInterval, BootstrapKind
 from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_user
 from raphson.fit.reading import Reading
-from raphson.fit.refitting import Refitted, Refitting, Simulator, Work, drawing, in_chunks
+from raphson.fit.refitted import Refitted, Replicated, Simulator, Work
+from raphson.fit.refitting import draws_of, in_chunks, refits_of
 from raphson.fit.robust import robust
 from raphson.fit.testing import information_gap, informations_equal
 from raphson.inference import bootstrap as bootstrap_intervals
@@ -68,11 +69,16 @@ class Bootstrap(InNotebook):
 
     @cached_property
     def _used(self) -> np.ndarray:
-        return np.asarray(~np.isnan(self.estimates.to_numpy()).any(axis=1))
+        return np.asarray(~np.isnan(self.estimates.to_numpy()).all(axis=1))
 
     @cached_property
     def _values(self) -> np.ndarray:
         return self.estimates.to_numpy()[self._used]
+
+    @property
+    def _columns(self) -> list[np.ndarray]:
+        """Of each parameter the replicates that have it: a correlation is none where a standard deviation is 0."""
+        return [one[~np.isnan(one)] for one in self._values.T]
 
     @property
     def n_infinite(self) -> int:
@@ -98,7 +104,7 @@ class Bootstrap(InNotebook):
     def se(self) -> pd.Series:
         """Standard deviations of the replicates; NaN where some are infinite."""
         with np.errstate(invalid="ignore"):
-            return self._series(self._values.std(axis=0, ddof=1) if self.n_used > 1 else np.nan)
+            return self._series([one.std(ddof=1) if len(one) > 1 else np.nan for one in self._columns])
 
     @cached_property
     def bias(self) -> pd.Series:
@@ -106,7 +112,7 @@ class Bootstrap(InNotebook):
         if not self.n_used:
             return self._series(np.nan)
         with np.errstate(invalid="ignore"):
-            centre = self._values.mean(axis=0)
+            centre = np.array([one.mean() if len(one) else np.nan for one in self._columns])
         return self._series(np.where(np.isfinite(centre), centre, np.nan) - self.params.to_numpy())
 
     @cached_property
@@ -140,18 +146,26 @@ class Bootstrap(InNotebook):
         """
         import pandas as pd
 
-        errors = self._errors[self._used]
-        usable = np.isfinite(errors).all() and np.isfinite(self._error).all() and (errors > 0).all()
+        acceleration = self._acceleration if kind == "bca" else np.zeros(len(self.params))
+        ends = [self._interval(j, kind, level, acceleration[[j]]) for j in range(len(self.params))]
+        return pd.DataFrame(np.concatenate(ends), index=self.params.index, columns=["lower", "upper"])
+
+    def _interval(self, j: int, kind: BootstrapInterval, level: float, acceleration: np.ndarray) -> np.ndarray:
+        """(1, 2) the interval of one parameter, from the replicates that have it."""
+        values, estimate = self._values[:, [j]], self.params.to_numpy()[[j]]
+        has = ~np.isnan(values[:, 0])
+        errors, error = self._errors[self._used][has][:, [j]], self._error[[j]]
+        usable = np.isfinite(errors).all() and np.isfinite(error).all() and (errors > 0).all()
         ends = bootstrap_intervals.intervals(
-            self._values,
-            self.params.to_numpy(),
+            values[has],
+            estimate,
             kind,
             level,
-            acceleration=self._acceleration if kind == "bca" else None,
+            acceleration=acceleration,
             errors=errors if usable else None,
-            error=self._error if usable else None,
+            error=error if usable else None,
         )
-        return pd.DataFrame(ends, index=self.params.index, columns=["lower", "upper"])
+        return ends if kind == "percentile" or not np.isnan(estimate[0]) else np.full((1, 2), np.nan)
 
     def summary(self, level: float = 0.95) -> pd.DataFrame:
         """One row for each parameter: estimate, bias, standard errors by bootstrap and by model, BCa interval."""
@@ -190,7 +204,7 @@ def bootstrap(
     fit: Reading,
     n: int = 1000,
     seed: int | None = None,
-    kind: BootstrapKind = "nonparametric",
+    kind: BootstrapKind | None = None,
     simulate: Simulator | None = None,
     groups: Any = None,
 ) -> Bootstrap:
@@ -201,9 +215,11 @@ def bootstrap(
     n : number of replicates.
     seed : of the random numbers; the same seed gives the same replicates.
     kind : "nonparametric" (draws rows with replacement), "cluster" (draws the clusters of ``groups=`` with
-        replacement) or "parametric" (draws responses from the fitted model).
+        replacement) or "parametric" (draws responses from the fitted model). None draws rows; where coefficients vary
+        by groups, responses with new effects of the groups.
     simulate : for "parametric" with a family that has no generator: ``simulate(rng, eta (K, n)) -> (n,)``.
-    groups : (n,) cluster of each row, or the name of a column, for "cluster"; by default those of the fit.
+    groups : (n,) cluster of each row, or the name of a column, for "cluster"; by default those of the fit. Where
+        coefficients vary, by default the levels of the outermost group; one that is drawn twice is two levels.
 
     Returns
     -------
@@ -229,6 +245,8 @@ def bootstrap(
     >>> fit.bootstrap(200, seed=1).se.round(2).to_dict()
     {'Intercept': 0.9, 'lwt': 0.01, 'smoke': 0.31}
     """
+    fit.check_name("bootstrap")
+    kind = fit.kind_of_bootstrap if kind is None else kind
     check_choice("kind", kind, get_args(BootstrapKind))
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n: expected a whole number of replicates, at least 1; got {n!r}")
@@ -242,12 +260,17 @@ def bootstrap(
             f"bootstrap: expected a fit with a finite maximum; this one ended with {fit.state.status.value!r} "
             f"({fit.message}). Where estimates are infinite, use conf_int(kind='profile'); otherwise mend the model"
         )
-    clusters = fit.state.groups
+    clusters = fit.clusters
     if kind == "cluster" and clusters is None:
-        raise ModelError("groups: expected the cluster of each row, for kind='cluster'; got None")
+        raise ModelError(
+            "groups: expected the cluster of each row, for kind='cluster'; got None, and the model names no outermost "
+            "group that all others are nested in"
+        )
     _check_units(model, kind, clusters)
+    if fit.own_refits is not None:
+        fit.own_refits.check(kind, clusters)
     draws = _Draws(model, kind, clusters, simulator(fit, simulate) if kind == "parametric" else None)
-    refitting = Refitting.of(fit)
+    refitting = refits_of(fit)
 
     def work(rng: np.random.Generator, count: int) -> Refitted:
         return refitting.refit(*draws.draw(rng, count), count)
@@ -322,7 +345,7 @@ def information_matrix_test(
         return test
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 19:
         raise ModelError(f"bootstrap: expected a whole number of replicates, at least 19, or 0; got {n!r}")
-    model, draw, refitting = fit.at("bootstrap").asked, simulator(fit, simulate), Refitting.of(fit)
+    model, draw, refitting = fit.at("bootstrap").asked, simulator(fit, simulate), refits_of(fit)
     ones = np.ones(len(model.y))
 
     def work(rng: np.random.Generator, count: int) -> list[float]:
@@ -352,7 +375,7 @@ def _draws_cheaply(fit: Reading, simulate: Simulator | None) -> bool:
 
 def simulator(fit: Reading, simulate: Simulator | None) -> Work:
     """A function that draws (count, n) responses from the fitted model."""
-    return drawing(fit.at("a simulation").fitted, fit.rows, fit.dispersion, simulate)
+    return draws_of(fit, simulate)
 
 
 @dataclass(frozen=True)
@@ -401,22 +424,33 @@ DRAWN_TOGETHER = 2**14
 def _summarised(fit: Reading, found: Refitted, kind: str, groups: np.ndarray | None) -> Bootstrap:
     import pandas as pd
 
-    p, state = fit.n, fit.state
-    values = np.where(found.finite[:, None], found.theta, found.limit)[:, :p]
-    kept = state.free[:p]
-    names = [name for name, keep in zip(fit.names, kept, strict=True) if keep]
+    own = fit.own_refits
+    said: Replicated = _replicated(fit) if own is None else own.replicated
+    names, places = list(said.names), said.places
+    values = np.where(found.finite[:, None], found.theta, found.limit)[:, places]
     with np.errstate(invalid="ignore"):
-        errors = np.where(np.isinf(values), np.nan, np.sqrt(found.variance[:, :p]))[:, kept]
-        V = fit.at("bootstrap").uncertainty.model_based(state.information, fit.dispersion)
-        error = np.sqrt(np.diagonal(V)[kept])
+        errors = np.where(np.isinf(values), np.nan, np.sqrt(found.variance[:, places]))
     return Bootstrap(
         kind=kind,
-        params=fit.params.loc[names],
-        estimates=pd.DataFrame(values[:, kept], columns=names),
+        params=pd.Series(said.estimates, index=names),
+        estimates=pd.DataFrame(values, columns=names),
         statuses=found.counts,
         _errors=errors,
-        _error=error,
-        _accelerate=lambda: _acceleration(fit, groups if kind == "cluster" else None)[kept],
+        _error=said.errors,
+        _accelerate=lambda: said.acceleration(groups if kind == "cluster" else None),
+    )
+
+
+def _replicated(fit: Reading) -> Replicated:
+    """The coefficients that moved."""
+    kept = fit.state.free[: fit.n]
+    V = fit.at("bootstrap").uncertainty.model_based(fit.state.information, fit.dispersion)
+    return Replicated(
+        tuple(fit.named(kept)),
+        np.flatnonzero(kept),
+        fit.params.to_numpy()[kept],
+        np.sqrt(np.diagonal(V)[kept]),
+        lambda groups: _acceleration(fit, groups)[kept],
     )
 
 

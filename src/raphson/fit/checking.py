@@ -17,7 +17,7 @@ from raphson.checks.check import Check
 from raphson.checks.simulated import Simulated
 from raphson.errors import ModelError, visible
 from raphson.fit.reading import Reading
-from raphson.fit.refitting import Simulator
+from raphson.fit.refitted import Simulator
 from raphson.fit.simulating import Plan, simulated
 from raphson.fit.simulating_levels import simulated_levels
 from raphson.fit.simulating_likelihoods import Drawn, simulated_likelihood

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from raphson.fit import (
         checking,
         determined,
+        draws,
         functions,
         inference_data,
         likelihood,
@@ -56,7 +57,7 @@ else:
     # What is computed on request is imported on request.
     resampling, determined = Lazy("raphson.fit.bootstrap"), Lazy("raphson.fit.determined")
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
-    checking = Lazy("raphson.fit.checking")
+    checking, draws = Lazy("raphson.fit.checking"), Lazy("raphson.fit.draws")
     inference_data, varying = Lazy("raphson.fit.inference_data"), Lazy("raphson.fit.varying.reading")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
@@ -272,6 +273,7 @@ class Fit(Pictured):
     cooks_distance = ShownByRow(lambda: rows.cooks_distance)
     dfbetas = ShownByRow(lambda: rows.dfbetas)
     loo = AskedByRow(lambda: rows.loo)
+    simulate = AskedByRow(lambda: draws.simulate)
     check = Asked(lambda: checking.check)
 
     @property

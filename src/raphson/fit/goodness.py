@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from raphson.cached import cached_property
+from raphson.choices import BootstrapKind
 from raphson.errors import DataError, ModelError
 from raphson.fit.state import AtEstimate, FitState
 from raphson.model.base import Model, RowTable
@@ -67,6 +69,23 @@ class Goodness:
     def rows(self) -> RowTable:
         """Row quantities at the estimate."""
         return self._here("what the rows say").rows
+
+    # -- other data ------------------------------------------------------------------------------------------------
+
+    kind_of_bootstrap: ClassVar[BootstrapKind] = "nonparametric"
+    """What ``bootstrap`` draws by default."""
+
+    @property
+    def own_refits(self) -> Any:
+        """What draws from this kind of model and refits it; None where :mod:`raphson.fit.refitting` does."""
+        return None
+
+    @property
+    def clusters(self) -> np.ndarray | None:
+        """(n,) the number of each row's cluster, as the fit has it."""
+        return self.state.groups
+
+    # -- measures --------------------------------------------------------------------------------------------------
 
     @cached_property
     def nobs(self) -> float:

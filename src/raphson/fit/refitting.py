@@ -7,17 +7,17 @@ differences are refitted one by one, from the estimate. So is a replicate that a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from raphson.choices import Information
+from raphson.choices import Draws, Information
 from raphson.errors import ModelError, RaphsonError
 from raphson.execute import Executor
 from raphson.fit.reading import Reading
+from raphson.fit.refitted import Refits, Refitted, Simulator, Work
 from raphson.fit.uncertainty import Uncertainty
 from raphson.model.base import Model, RowTable
 from raphson.model.replicates import CommonRows
@@ -27,46 +27,19 @@ from raphson.newton.many.problems import inverses
 from raphson.newton.methods import resolve_method
 from raphson.status import Status
 
-Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
-"""``simulate(rng, eta (K, n)) -> (n,)`` responses."""
+
+def refits_of(fit: Reading) -> Refits:
+    """What refits the model of a fit to other data."""
+    own = fit.own_refits
+    return Refitting.of(fit) if own is None else own
 
 
-@dataclass(frozen=True)
-class Refitted:
-    """The refits of the replicates.
-
-    Attributes
-    ----------
-    theta : (B, p) estimates, auxiliary parameters last; the last iterate where there is no finite maximum.
-    variance : (B, p) model-based variances, including the dispersion; NaN where unknown.
-    dispersion : (B,).
-    score : (B, p) scores at the start, including the dispersion; NaN where unknown.
-    status : (B,) of :class:`Status`.
-    finite : (B,) mask of the replicates whose coefficients are finite: the converged ones, and those where only an
-        auxiliary parameter is infinite (a negative binomial that is a Poisson, of status "boundary").
-    limit : (B, p) estimates of the replicates with infinite coefficients, ±inf for these; NaN for other replicates.
-    """
-
-    theta: np.ndarray
-    variance: np.ndarray
-    dispersion: np.ndarray
-    score: np.ndarray
-    status: np.ndarray
-    finite: np.ndarray
-    limit: np.ndarray
-
-    @cached_property
-    def counts(self) -> dict[str, int]:
-        """The number of replicates with each status, the most frequent first."""
-        found: dict[str, int] = {}
-        for status in self.status:
-            found[status.value] = found.get(status.value, 0) + 1
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-    @staticmethod
-    def joined(parts: Sequence[Refitted]) -> Refitted:
-        names = Refitted.__dataclass_fields__
-        return Refitted(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+def draws_of(fit: Reading, simulate: Simulator | None, effects: Draws = "new") -> Work:
+    """A function that draws (count, n) responses from a fit; effects of groups are drawn too, or those of the fit."""
+    own = fit.own_refits
+    if own is None or simulate is not None:
+        return drawing(fit.at("a simulation").fitted, fit.rows, fit.dispersion, simulate)
+    return own.sampler(effects)
 
 
 def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator | None) -> Work:
@@ -143,6 +116,13 @@ class Refitting:
     def base_weight(self) -> np.ndarray:
         """(n,) weights of the rows, trials included."""
         return self.model.row_weight
+
+    def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Model, RowTable]:
+        """The model and its rows at the estimate of a replicate; the responses are those of this model."""
+        del y
+        theta = found.theta[i]
+        model = self.model.with_nuisance_fixed(theta)
+        return model, model.rows(theta[: model.predictor.n_params])
 
     def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         """Fit B replicates, with responses (B, n) or (n,) and counts of the rows (B, n) or (n,)."""
@@ -273,8 +253,6 @@ class Refitting:
 SLOW = 9
 """A replicate that takes more steps than this may be separated, so that its maximum is at infinity. Newton's method
 brings a distance of 0.5 below 1e-8 in five; where rows are separated each step moves their η by 1 only."""
-
-Work = Callable[[np.random.Generator, int], Any]
 
 
 def in_chunks(work: Work, n: int, size: int, seed: int | None, executor: Executor) -> list[Any]:

@@ -11,7 +11,8 @@ import numpy as np
 from raphson.checks.simulated import Rows, Simulated
 from raphson.errors import ModelError
 from raphson.fit.reading import Reading
-from raphson.fit.refitting import Refitting, Work, drawing, in_chunks
+from raphson.fit.refitted import Work
+from raphson.fit.refitting import Refitting, drawing, in_chunks
 from raphson.fit.rows import quantile_residuals
 from raphson.inference import influence
 from raphson.model.base import Model, RowTable, pearson_statistic

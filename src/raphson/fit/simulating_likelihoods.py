@@ -17,7 +17,8 @@ from raphson.checks.simulated import Rows, Simulated
 from raphson.checks.survival import Times, censoring_times
 from raphson.errors import ModelError, visible
 from raphson.fit.reading import Reading
-from raphson.fit.refitting import Refitting, Simulator, drawing
+from raphson.fit.refitted import Simulator
+from raphson.fit.refitting import Refitting, drawing
 from raphson.fit.simulating import FARTHEST, LEAST, Moves, Plan, check_refits
 from raphson.inference.residuals import randomised_quantile
 from raphson.model.likelihood.row_densities import levels_of

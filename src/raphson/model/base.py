@@ -300,11 +300,15 @@ class Model(Problem):
         ModelError
             If the family cannot be drawn from.
         """
-        w, n = self.data.weights, len(self.y)
-        scale = np.full(n, float(dispersion))
-        if w is not None and self.weights_kind == "precision":  # Var ∝ φ/w; a row of weight 0 gets φ itself
-            scale = np.where(w > 0, scale / np.where(w > 0, w, 1.0), scale)
+        scale = self.scale_of_rows(dispersion)
         return lambda rng, count: self.family.sample(rng, rows.eta, rows.mean, scale, self.size, count)
+
+    def scale_of_rows(self, dispersion: float) -> np.ndarray:
+        """(n,) the dispersion of each row: φ/w by precision weights w; a row of weight 0 gets φ itself."""
+        w, scale = self.data.weights, np.full(len(self.y), float(dispersion))
+        if w is None or self.weights_kind != "precision":
+            return scale
+        return np.where(w > 0, scale / np.where(w > 0, w, 1.0), scale)
 
     # -- what the Fit reads ------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from raphson.choices import Information
+from raphson.choices import BootstrapKind, Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
 from raphson.errors import ModelError, RefusedName, visible
@@ -20,6 +20,7 @@ from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_l
 from raphson.fit.state import AtEstimate, FitState
 from raphson.fit.varying import saving, showing, tables
 from raphson.fit.varying.predicting import VaryingPredictor
+from raphson.fit.varying.refits import VaryingRefits
 from raphson.fit.varying.satterthwaite import degrees_of_freedom, has_degrees_of_freedom
 from raphson.fit.varying.smooths import smooths
 from raphson.frozen import frozen
@@ -41,7 +42,7 @@ WITHOUT_ERROR = (
 
 NOT_YET = dict.fromkeys(
     (
-        *("score_test", "drop1", "profile", "bootstrap", "information_matrix_test", "simulate", "robust"),
+        *("score_test", "drop1", "profile", "information_matrix_test", "robust"),
         *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature"),
     ),
     "not available where coefficients vary; see params, bse, llf and aic",
@@ -70,6 +71,7 @@ class VaryingReading(Reading):
 
     kind_of_information: ClassVar[Information] = "observed"
     compares_criteria: ClassVar[bool] = True
+    kind_of_bootstrap: ClassVar[BootstrapKind] = "parametric"
 
     @classmethod
     def wrote(cls, body: Mapping[str, Any]) -> bool:
@@ -160,6 +162,18 @@ class VaryingReading(Reading):
     def edf(self) -> float:
         """Effective degrees of freedom of all coefficients, tr(H⁻¹AᵀWA)."""
         return self.effective
+
+    # -- other data ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def own_refits(self) -> VaryingRefits:
+        """Draws with new effects of the groups, and refits to them."""
+        return VaryingRefits(self)
+
+    @property
+    def clusters(self) -> np.ndarray | None:
+        """The clusters that were asked for, else the levels of the outermost group."""
+        return self.own_refits.clusters if self.state.groups is None else self.state.groups
 
     # -- how well it fits ----------------------------------------------------------------------------------------
 

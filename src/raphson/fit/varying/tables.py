@@ -39,7 +39,7 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
         names = [term.scale_names[one.first]]
         if one.kind == "corr":
             names = [term.names[one.second], term.names[one.first]]
-        error = _error(at, one)
+        error = error_of(at, one)
         interval = ends.of(one) if profiles else _wald(one, error, ends.reach)
         rows.append((term.group, ", ".join(names), one.kind, one.estimate, error, *interval))
     density = at.criterion.density
@@ -51,7 +51,7 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
     return pd.DataFrame(rows, columns=["group", "term", "kind", "estimate", "std_error", "lower", "upper"])
 
 
-def _error(at: AtMaximum, one: Reported) -> float:
+def error_of(at: AtMaximum, one: Reported) -> float:
     """The standard error of a standard deviation or correlation; NaN at the edge."""
     if one.at_edge:
         return math.nan

@@ -28,6 +28,7 @@ with ṡ_j = −Wη_j + s_τδ_j, and sᵀA_jkv in ∂_jkh: the second derivativ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,6 +95,21 @@ class Criterion(Objective):
         self._last: np.ndarray | None = None
         self._spot: Spot | None = None
 
+    def with_responses(self, y: np.ndarray) -> Criterion:
+        """The same with other responses (n,): layout, patterns and cross-products of the columns are shared.
+
+        Nothing is kept of where this one was evaluated, on which the last bits would depend.
+        """
+        made = copy(self)
+        for name in ("joint", "moments"):
+            vars(made).pop(name, None)
+        made.density, made._spot, made._last = self.density.with_responses(y), None, None
+        if not self.restricted:
+            made.joint = self.joint.with_responses(y)
+        elif made.density.quadratic:
+            made.moments = Moments(made.density, self.layout, self.offset, self.moments)
+        return made
+
     @cached_property
     def joint(self) -> Criterion:
         """The criterion with β integrated."""
@@ -115,8 +131,13 @@ class Criterion(Objective):
         return {(number[k], number[j]): one for (k, j), one in blocks.items() if without not in (k, j)}
 
     def own_part(self, b: np.ndarray) -> np.ndarray:
-        """The coefficients of this layout among those of all columns."""
-        return b if self.restricted else np.delete(b, self.joint.layout.place_of_fixed)
+        """The coefficients of this layout among those of all columns, (size,) or (m, size)."""
+        return b if self.restricted else b[..., self._own_places]
+
+    @cached_property
+    def _own_places(self) -> np.ndarray:
+        at = self.joint.layout.place_of_fixed
+        return np.delete(np.arange(self.joint.layout.size), at)
 
     def among_all(self, own: np.ndarray, beta: np.ndarray) -> np.ndarray:
         """The coefficients of all columns, from those of this layout and, where they are not among these, β."""

@@ -100,6 +100,10 @@ class Density:
                 f"vary; got {family.name!r}. Choose 'gaussian', 'gamma', 'inverse_gaussian' or 'negative_binomial'"
             )
 
+    def with_responses(self, y: np.ndarray) -> Density:
+        """The same with other responses (n,)."""
+        return Density(self.family, y, self.given, self.size, self.kind)
+
     @property
     def has_tau(self) -> bool:
         return self.scaled or self.joint

@@ -154,11 +154,15 @@ class Layout:
         return np.concatenate([piece.transposed(r) for piece in self.pieces])
 
     def by_level(self, v: np.ndarray, factors: Sequence[np.ndarray | None], others: np.ndarray) -> np.ndarray:
-        """Each level's coefficients times the factor of its piece; those of `others` where a piece has none."""
+        """Each level's coefficients times the factor of its piece; those of `others` where a piece has none.
+
+        Of (size,), or of (m, size).
+        """
         out = others.copy()
         for piece, at, factor in zip(self.pieces, self.slices, factors, strict=True):
             if factor is not None:
-                out[at] = (v[at].reshape(piece.levels, piece.width) @ factor.T).ravel()
+                here = v[..., at]
+                out[..., at] = (here.reshape(-1, piece.width) @ factor.T).reshape(here.shape)
         return out
 
     def multiplied(self, M: Blocks, b: np.ndarray) -> np.ndarray:
@@ -178,11 +182,14 @@ class Layout:
         return out
 
     def square(self, M: Blocks) -> np.ndarray:
-        """M itself, where all pieces have one level."""
+        """M itself."""
         S = np.zeros((self.size, self.size))
         for (k, j), block in M.items():
-            S[self.slices[k], self.slices[j]] = block[0]
-            S[self.slices[j], self.slices[k]] = block[0].T
+            pairs, one, other = self.pairs[k, j], self.pieces[k], self.pieces[j]
+            view = S[self.slices[k], self.slices[j]].reshape(one.levels, one.width, other.levels, other.width)
+            view[pairs.first, :, pairs.second, :] = block
+            if k < j:
+                S[self.slices[j], self.slices[k]] = S[self.slices[k], self.slices[j]].T
         return S
 
     # -- cross-products ------------------------------------------------------------------------------------------

@@ -129,6 +129,20 @@ class VaryingModel(GeneralisedLinearModel):
         """Also a model without varying terms, which is this one with variances of 0."""
         return isinstance(other, GeneralisedLinearModel)
 
+    # -- other data ----------------------------------------------------------------------------------------------
+
+    def with_responses(self, y: np.ndarray) -> VaryingModel:
+        """The same model with other responses (n,), nothing held, and the layout of the columns shared."""
+        shared = {"kept": self.kept, "criterion": self.criterion.with_responses(y)}
+        return replace(self, y=y, held=None, noted=(), shared=shared)
+
+    def with_rows(self, rows: np.ndarray, copies: np.ndarray) -> VaryingModel:
+        """The model of some rows (m,), with the number of the copy (m,) of each: a level's copies are other levels."""
+        base: Any = self.subset(cast("slice", rows))
+        terms = tuple(_copied(term, rows, copies) for term in self.varying)
+        changed = replace(base, data=replace(base.data, varying=terms), held=None, noted=(), shared={})
+        return cast("VaryingModel", changed)
+
     # -- the iteration -------------------------------------------------------------------------------------------
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
@@ -277,3 +291,12 @@ class VaryingModel(GeneralisedLinearModel):
         return GeneralisedLinearModel(
             **given | {"data": replace(self.data, offset=offset, varying=()), "family": family}
         )
+
+
+def _copied(term: VaryingTerm, rows: np.ndarray, copies: np.ndarray) -> VaryingTerm:
+    if term.codes is None:
+        return term.take_rows(rows)
+    both = copies.astype(np.int64) * term.n_levels + term.codes[rows]
+    met, codes = np.unique(both, return_inverse=True)
+    levels = tuple(f"{term.levels[one % term.n_levels]}#{one // term.n_levels}" for one in met)
+    return replace(term, columns=term.columns[rows], codes=codes.astype(np.int32), levels=levels)

@@ -20,6 +20,9 @@ from raphson.model.varying.algebra import Factor
 from raphson.model.varying.densities import Density, Rows
 from raphson.model.varying.layout import Blocks, Layout
 
+SMALL = 400
+"""Coefficients up to which K is held as one matrix, whose product takes 0.1 ms at most; one by blocks takes 0.2 ms."""
+
 FAR = 1.0
 """How large the quadratic term may be beside the sum of squares, whose digits it then leaves as they are."""
 
@@ -35,14 +38,15 @@ class Moments:
     density : of a normal response.
     layout : of all columns.
     offset : (n,).
+    like : those of other responses, with the same weights, whose cross-products are shared.
     """
 
-    def __init__(self, density: Density, layout: Layout, offset: np.ndarray) -> None:
+    def __init__(self, density: Density, layout: Layout, offset: np.ndarray, like: Moments | None = None) -> None:
         self.density, self.layout = density, layout
-        w = np.where(density.present, density.weight, 0.0)
-        self.weight = w
+        self.weight = np.where(density.present, density.weight, 0.0) if like is None else like.weight
         self.target = density.y - offset
-        self.K = layout.cross(w)
+        self.K = layout.cross(self.weight) if like is None else like.K
+        self._whole = self._as_one() if like is None else like._whole
         self.at = np.zeros(layout.size)
         self._expand()
 
@@ -51,14 +55,18 @@ class Moments:
         weighted = self.weight * r
         self.t, self.R = self.layout.transposed(weighted), float(r @ weighted)
 
-    @cached_property
-    def _whole(self) -> np.ndarray | None:
-        """K as one matrix, where no piece is eliminated."""
-        return None if self.layout.eliminated else self.layout.square(self.K)
+    def _as_one(self) -> np.ndarray | None:
+        """K as one matrix, where no piece is eliminated or it is small."""
+        large = self.layout.eliminated and self.layout.size > SMALL
+        return None if large else self.layout.square(self.K)
 
     def times(self, b: np.ndarray) -> np.ndarray:
         """K b."""
         return self.layout.multiplied(self.K, b) if self._whole is None else self._whole @ b
+
+    def times_each(self, B: np.ndarray) -> np.ndarray:
+        """K b for each row b of B."""
+        return np.stack([self.times(b) for b in B]) if self._whole is None else B @ self._whole
 
     def read(self, b: np.ndarray) -> tuple[np.ndarray, float]:
         """Dᵀw(y − Db) and Σ w(y − Db)²; reads the rows again where b is too far from the last expansion."""

@@ -42,9 +42,8 @@ class QuadraticDerivatives(Derivatives):
         J, p, size = criterion.n_params, criterion.p, criterion.joint.layout.size
         self.phi = float(np.exp(mode.tau))
         self.partial = np.zeros((J, size))
-        nothing = np.zeros(self.layout.size)
-        for j in range(p):
-            self.partial[j] = criterion.among_all(nothing, np.eye(p)[j])
+        if p:
+            self.partial[:p, criterion.joint.layout.place_of_fixed] = np.eye(p)
         for m, move in enumerate(self.moves):
             self.partial[p + m] = criterion.among_all(self._moved(mode.v, move), np.zeros(p))
         self.raw_score = criterion.own_part(mode.t) / self.phi
@@ -56,13 +55,16 @@ class QuadraticDerivatives(Derivatives):
     @cached_property
     def _bent_all(self) -> np.ndarray:
         """(J, size) K p_j/φ."""
-        return np.stack([self.mode.moments.times(one) for one in self.partial]) / self.phi
+        return self.mode.moments.times_each(self.partial) / self.phi
 
-    def _bent(self, j: int) -> np.ndarray:
-        return -self.criterion.own_part(self._bent_all[j])
-
-    def _score_tau(self) -> np.ndarray:
-        return -self.raw_score
+    @cached_property
+    def g(self) -> np.ndarray:
+        bent = -self.criterion.own_part(self._bent_all)
+        bent[-1] = -self.raw_score
+        out = self._back(bent)
+        for m, move in enumerate(self.moves):
+            out[self.criterion.p + m] += self._moved_back(self.raw_score, move)
+        return out
 
     def _own_second(self) -> np.ndarray:
         out = -self.partial @ self._bent_all.T
@@ -136,10 +138,10 @@ class QuadraticDerivatives(Derivatives):
         return out
 
     def _traces_of_products(self, dots: list[Blocks | None]) -> np.ndarray:
-        found, own, sigma, lengths = self._summary, self.criterion.own_entries, self._sigma, self._lengths
+        found, own, sigma = self._summary, self.criterion.own_entries, self._sigma
         if found is None:
             return super()._traces_of_products(dots)
-        traces, norms = found.traces, found.norms
+        lengths, traces, norms = self._lengths, found.traces, found.norms
         out = np.zeros((self.criterion.n_params,) * 2)
         between = 2.0 * found.between + np.diag(2.0 * lengths - 8.0 * traces) + 4.0 * norms
         out[own, own] = between / np.outer(sigma, sigma)

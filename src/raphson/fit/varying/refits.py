@@ -1,0 +1,238 @@
+"""Draws from fits where coefficients vary, and refits to them: what the bootstrap and checks by simulation are made of.
+
+A data set is drawn with new effects of the groups, b = Λu with u ~ N(0, I); smooth functions stay as they are, being
+unknown but fixed. Only the responses change, so that the layout of the columns, the patterns of their cross-products
+and, of a normal response, these cross-products themselves are shared by all refits, which start from the estimate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raphson.choices import Draws
+from raphson.errors import ModelError, RaphsonError
+from raphson.fit.means import rows_at
+from raphson.fit.refitted import Refitted, Replicated, Work
+from raphson.fit.varying.grouping import grouped, is_nested, outermost
+from raphson.fit.varying.tables import RESIDUAL, error_of
+from raphson.model.base import Model, RowTable
+from raphson.model.varying.model import VaryingModel
+from raphson.model.varying.results import AtMaximum
+from raphson.model.varying.start import starting_values
+from raphson.newton.estimate import Estimate, Options, estimate
+from raphson.newton.methods import METHODS
+from raphson.status import Status
+
+if TYPE_CHECKING:
+    from raphson.fit.varying.reading import VaryingReading
+
+TOLERANCE = 1e-5
+"""Distance of a replicate's estimate from its maximum, in standard errors, as of other replicates that are refitted."""
+
+TOGETHER = 16
+"""Replicates that are drawn together."""
+
+
+class VaryingRefits:
+    """Draws from a fit and refits of its model.
+
+    Parameters
+    ----------
+    fit : the fit.
+    """
+
+    chunk = TOGETHER
+
+    def __init__(self, fit: VaryingReading) -> None:
+        self.fit = fit
+        at = fit.at("a refit")
+        asked: Any = at.asked
+        self.model: VaryingModel = asked
+
+    # -- draws ---------------------------------------------------------------------------------------------------
+
+    def sampler(self, effects: Draws) -> Work:
+        """A function that draws (count, n) responses, with new effects of the groups or those of the fit.
+
+        Raises
+        ------
+        ModelError
+            If the family cannot be drawn from.
+        """
+        fit = self.fit
+        fitted, table, at = fit.at("a simulation").fitted, fit.rows, fit.maximum
+        pieces = [piece for piece in at.criterion.layout.pieces if piece.codes is not None and piece.term is not None]
+        if effects == "conditional" or not pieces:
+            return fitted.sampler(table, fit.dispersion)
+        base = table.eta[0] - sum(piece.product(at.modes(_term(piece)).ravel()) for piece in pieces)
+        factors = at.criterion.factors(at.theta)
+        own = {one.term: L for one, L in zip(at.criterion.layout.pieces, factors, strict=True)}
+        scale, n, family = fitted.scale_of_rows(fit.dispersion), len(base), fitted.family
+        size = fitted.size
+
+        def draw(rng: np.random.Generator, count: int) -> np.ndarray:
+            eta = np.tile(base, (count, 1))
+            for piece in pieces:
+                L = own[piece.term]
+                assert L is not None
+                b = rng.standard_normal((count, piece.levels, piece.width)) @ L.T
+                for c in range(piece.width):
+                    eta += piece.columns[:, c] * b[:, piece.codes, c]
+            flat = eta.reshape(1, -1)
+            mean = rows_at(family, flat[0]).mean
+            sizes = None if size is None else np.tile(size, count)
+            return family.sample(rng, flat, mean, np.tile(scale, count), sizes, 1)[0].reshape(count, n)
+
+        return draw
+
+    # -- refits --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """(J,) where refits start: the estimate, with what it holds at an edge moved off it, where nothing would move.
+
+        At an edge the criterion falls as ½V''σ², so that 1/√|V''| is how far other data sets may move its maximum.
+        """
+        at, criterion = self.fit.maximum, self.model.criterion
+        if at.criterion.n_params != criterion.n_params:
+            return starting_values(criterion)  # the family has ended in a simpler one
+        theta = at.theta.copy()
+        held = np.flatnonzero(~at.free)
+        if len(held):
+            bend = np.abs(np.diagonal(at.derivatives.hessian))[held]
+            diagonal = np.zeros(criterion.n_params, dtype=bool)
+            for scale in criterion.scales:
+                for number, places in enumerate(scale.places):
+                    diagonal[criterion.p + scale.start + number] = places[0][0] == places[0][1]
+            step = np.where(bend > 0, 1.0 / np.sqrt(np.where(bend > 0, bend, 1.0)), 0.1)
+            theta[held] = np.where(diagonal[held], step, 0.0)
+        return theta
+
+    def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
+        """Fit B replicates; a row, or level, that counts twice is two rows, or two levels."""
+        names, m = self.replicated.names, len(self.replicated.names)
+        theta, variance, limit = (np.full((B, m), np.nan) for _ in range(3))
+        phi, value, finite = np.full(B, np.nan), np.full(B, np.nan), np.zeros(B, dtype=bool)
+        status, inner = np.full(B, Status.NOT_FINITE, dtype=object), np.full(B, None, dtype=object)
+        for i in range(B):
+            found = self._fitted(y[i] if y.ndim == 2 else y, counts[i] if counts.ndim == 2 else counts)
+            if found is None:
+                continue
+            status[i] = found.status
+            if not found.status.converged:
+                continue
+            at = found.model.maximum(found.result.theta)
+            if at.beta.shape != self.fit.maximum.beta.shape:
+                status[i] = Status.SINGULAR
+                continue
+            theta[i], errors = (np.array(column) for column in zip(*_numbers(at), strict=True))
+            assert len(theta[i]) == len(names)
+            variance[i], value[i], inner[i] = errors**2, at.spot.value, found
+            phi[i] = math.exp(at.theta[-1]) if at.criterion.density.scaled else 1.0
+            signs = found.model.separated(at)
+            if signs is not None:
+                status[i], limit[i] = Status.SEPARATED, theta[i]
+                kept = signs[self.model.kept]
+                limit[i, : len(kept)] = np.where(kept != 0, np.copysign(np.inf, kept), limit[i, : len(kept)])
+            finite[i] = signs is None
+        score = np.full((B, m), np.nan)
+        return Refitted(theta, variance, phi, score, status, finite, limit, value, inner)
+
+    def _fitted(self, y: np.ndarray, counts: np.ndarray) -> Estimate[VaryingModel] | None:
+        try:
+            if (counts == 1.0).all():
+                model = self.model.with_responses(y)
+            else:
+                times = np.rint(counts).astype(int)
+                rows = np.repeat(np.arange(len(times)), times)
+                copies = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+                model = self.model.with_rows(rows, copies)
+            return estimate(model, Options(METHODS["newton"], tol=TOLERANCE, polish=False), self.start)
+        except (RaphsonError, np.linalg.LinAlgError):
+            return None
+
+    def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Model, RowTable]:
+        """The model of a replicate given the modes of its coefficients, and its rows."""
+        del y
+        assert found.inner is not None
+        end: Estimate[VaryingModel] = found.inner[i]
+        maximum = end.model.maximum(end.result.theta)
+        conditional = end.model.conditional(maximum)
+        return conditional, conditional.rows(maximum.beta_of_all(self.model.kept))
+
+    # -- what is drawn ---------------------------------------------------------------------------------------------
+
+    def check(self, kind: str, clusters: np.ndarray | None) -> None:
+        """Refuse to draw what are no independent parts of the data.
+
+        Raises
+        ------
+        ModelError
+        """
+        terms = self.model.varying
+        some = grouped(terms)
+        if kind == "nonparametric" and some:
+            raise ModelError(
+                f"kind: expected 'parametric' or 'cluster' where coefficients vary by {terms[some[0]].group!r}; got "
+                "'nonparametric', which draws single rows, but rows of a level are not independent"
+            )
+        if kind != "cluster" or clusters is None:
+            return
+        for number in some:
+            codes = terms[number].codes
+            assert codes is not None
+            if not is_nested(codes, clusters):
+                raise ModelError(
+                    f"groups: expected clusters that have every level of {terms[number].group!r} as a whole; some of "
+                    "its levels have rows in several. Draw responses with kind='parametric'"
+                )
+
+    @cached_property
+    def clusters(self) -> np.ndarray | None:
+        """(n,) the levels of the outermost group; None where groups are crossed."""
+        number = outermost(self.model.varying)
+        return None if number is None else self.model.varying[number].codes
+
+    @cached_property
+    def replicated(self) -> Replicated:
+        """The coefficients, standard deviations and correlations, and scales of the family."""
+        fit = self.fit
+        estimates, errors = (np.array(column) for column in zip(*_numbers(fit.maximum), strict=True))
+        names = (*fit.named(self.model.kept), *names_of(fit.maximum))
+        places = np.arange(len(names))
+        return Replicated(names, places, estimates, errors, lambda _: np.zeros(len(names)))
+
+
+def _term(piece: Any) -> int:
+    return int(piece.term)
+
+
+def names_of(at: AtMaximum) -> list[str]:
+    """Names of the standard deviations and correlations, as :attr:`variances` has them, and of scales of the family."""
+    out = []
+    for one in at.reported:
+        term = at.criterion.terms[one.term]
+        names = [term.names[one.second], term.names[one.first]] if one.kind == "corr" else [term.names[one.first]]
+        whole = term.structure == "common" and term.width > 1
+        out.append(f"{one.kind} {term.group}" if whole else f"{one.kind} {', '.join(names)} | {term.group}")
+    density = at.criterion.density
+    if density.scaled:
+        out.append(f"sd {RESIDUAL}" if density.family.name == "gaussian" else "dispersion")
+    return [*out, "theta"] if density.joint else out
+
+
+def _numbers(at: AtMaximum) -> Iterator[tuple[float, float]]:
+    """Estimates and standard errors, in the order of the names."""
+    yield from zip(at.beta, np.sqrt(np.maximum(np.diagonal(at.beta_cov), 0.0)), strict=True)
+    for one in at.reported:
+        yield one.estimate, error_of(at, one)
+    density = at.criterion.density
+    if density.has_tau:
+        power = 0.5 if density.family.name == "gaussian" else 1.0
+        value = math.exp(power * float(at.theta[-1]))
+        yield value, power * value * math.sqrt(max(float(at.cov[-1, -1]), 0.0))

@@ -1,0 +1,170 @@
+"""Draws with new effects of the groups, refits to them, and the bootstrap: against known moments and other fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import raphson as rp
+from raphson.errors import ModelError
+
+
+@pytest.fixture(scope="module")
+def sleep(reference):
+    data, formula, _ = reference("sleepstudy_corr")
+    return data, rp.glm(formula, data)
+
+
+def grouped_data(rng, levels=40, rows=6):
+    g = np.repeat(np.arange(levels), rows)
+    x = np.tile(np.linspace(-1, 1, rows), levels)
+    return pd.DataFrame({"g": [f"g{k:03d}" for k in g], "x": x, "h": np.tile(list("abc"), levels * rows // 3)}), g
+
+
+def test_new_effects_have_the_models_covariance_and_conditional_ones_none(sleep):
+    _, fit = sleep
+    table = fit.variances.set_index(["group", "term"]).estimate
+    sd = table.loc["Subject"]
+    G = np.outer(sd.iloc[:2], sd.iloc[:2]) * np.array([[1.0, sd.iloc[2]], [sd.iloc[2], 1.0]])
+    Z = np.column_stack([np.ones(10), np.arange(10.0)])
+    V = Z @ G @ Z.T + fit.dispersion * np.eye(10)
+    drawn = fit.simulate(4000, seed=1).to_numpy()
+    own, other = drawn[:10], drawn[10:20]
+    far = np.cov(own) - V
+    assert np.abs(far / np.sqrt(np.outer(V.diagonal(), V.diagonal()))).max() < 4.5 / np.sqrt(4000)
+    across = np.corrcoef(np.concatenate([own, other]))[:10, 10:]
+    assert np.abs(across).max() < 4.5 / np.sqrt(4000)
+    population = fit.predict(effects="population").to_numpy()[:10]
+    assert np.abs((own.mean(axis=1) - population) / np.sqrt(V.diagonal() / 4000)).max() < 4.5
+    held = fit.simulate(4000, seed=1, effects="conditional").to_numpy()[:10]
+    assert np.abs(np.corrcoef(held) - np.eye(10)).max() < 4.5 / np.sqrt(4000)
+    assert np.abs(held.mean(axis=1) - fit.fittedvalues[:10]).max() < 4.5 * np.sqrt(fit.dispersion / 4000)
+    assert fit.simulate(3, seed=1).equals(fit.simulate(3, seed=1))
+
+
+@pytest.mark.parametrize("family", ["poisson", "binomial", "gamma", "negative_binomial"])
+def test_other_families_have_the_moments_of_the_integral(family):
+    rng = np.random.default_rng(2)
+    data, g = grouped_data(rng, 60, 8)
+    data["off"] = rng.normal(0, 0.3, len(data))
+    eta = 0.5 + 0.4 * data.x + data.off + rng.normal(0, 0.7, 60)[g]
+    formula = "y ~ x + offset(off) + (1 | g)"
+    if family == "binomial":
+        data["n"] = rng.integers(4, 9, len(data))
+        data["y"] = rng.binomial(data.n, 1 / (1 + np.exp(-eta)))
+        formula = formula.replace("y ~", "cbind(y, n - y) ~")
+    elif family == "gamma":
+        data["y"] = rng.gamma(3.0, np.exp(eta) / 3)
+    else:
+        mean = np.exp(eta) * (rng.gamma(4.0, 0.25, len(data)) if family == "negative_binomial" else 1.0)
+        data["y"] = rng.poisson(mean)
+    fit = rp.glm(formula, data, family=rp.families.Gamma("log") if family == "gamma" else family)
+    sd = fit.variances.estimate[0]
+    x, w = np.polynomial.hermite_e.hermegauss(60)
+    w = w / w.sum()
+    at = (fit.params["Intercept"] + fit.params["x"] * data.x + data.off).to_numpy()[:, None] + sd * x
+    mu = 1 / (1 + np.exp(-at)) if family == "binomial" else np.exp(at)
+    within = {
+        "poisson": lambda: mu,
+        "binomial": lambda: mu * (1 - mu) / data.n.to_numpy()[:, None],
+        "gamma": lambda: fit.dispersion * mu**2,
+        "negative_binomial": lambda: mu + mu**2 / fit.theta,
+    }[family]()
+    mean = mu @ w
+    variance = within @ w + mu**2 @ w - mean**2
+    drawn = fit.simulate(3000, seed=5).to_numpy()
+    z = (drawn.mean(axis=1) - mean) / np.sqrt(variance / 3000)
+    assert np.abs(z).max() < 5
+    assert np.mean(drawn.var(axis=1) / variance) == pytest.approx(1.0, abs=0.05)
+    covariance = np.mean((mu[:8, None] * mu[None, :8]) @ w - np.outer(mean[:8], mean[:8]))
+    assert np.cov(drawn[:8])[~np.eye(8, dtype=bool)].mean() == pytest.approx(covariance, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sleepstudy_corr", {}),
+        ("sleepstudy_corr", {"criterion": "reml"}),
+        ("machines", {}),
+        ("cbpp", {"family": "binomial"}),
+        ("cbpp", {"family": "binomial", "quadrature": 25}),
+        ("ovary_smooth_and_group", {"family": "poisson"}),
+        ("dyestuff2_boundary", {}),
+    ],
+)
+def test_a_refit_to_the_fits_own_responses_is_the_fit(name, options, reference):
+    data, formula, _ = reference(name)
+    fit = rp.glm(formula, data, **options)
+    own = fit._reading.own_refits
+    found = own.refit(own.model.y[None], np.ones(len(data)), 1)
+    assert found.finite[0] and found.value[0] == pytest.approx(fit.llf, abs=1e-7)
+    names = list(own.replicated.names)
+    assert names[: len(fit.params)] == list(fit.params.index)
+    errors = np.where(own.replicated.errors > 0, own.replicated.errors, 1.0)
+    assert np.nanmax(np.abs(found.theta[0] - own.replicated.estimates) / errors) < 1e-4
+    assert len(names) == len(fit.params) + len(fit.variances)
+
+
+def test_levels_drawn_twice_are_two_levels(reference):
+    data, formula, _ = reference("machines")
+    fit = rp.glm(formula, data)
+    worker = np.unique(data.Worker, return_inverse=True)[1]
+    times = np.array([2, 0, 1, 1, 1, 1])
+    found = fit._reading.own_refits.refit(fit._reading.own_refits.model.y, times[worker].astype(float), 1)
+    parts = [data[worker == k].assign(Worker=f"{k}-{copy}") for k in range(6) for copy in range(times[k])]
+    again = rp.glm(formula, pd.concat(parts, ignore_index=True))
+    assert found.value[0] == pytest.approx(again.llf, abs=1e-7)
+    estimates = [*again.params, *again.variances.estimate]
+    assert found.theta[0] == pytest.approx(estimates, rel=1e-4, abs=1e-4)
+
+
+def test_the_bootstrap_has_the_models_errors_where_these_are_right():
+    rng = np.random.default_rng(7)
+    data, g = grouped_data(rng, 60, 6)
+    u = rng.normal(size=(60, 2)) * [1.0, 0.8]
+    data["y"] = 1 + u[g, 0] + (2 + u[g, 1]) * data.x + rng.normal(0, 0.5, len(data))
+    fit = rp.glm("y ~ x + (x | g)", data)
+    found = fit.bootstrap(200, seed=1)
+    assert found.kind == "parametric" and found.n_used == 200
+    names = ["Intercept", "x", "sd Intercept | g", "sd x | g", "corr Intercept, x | g", "sd residual"]
+    assert list(found.params.index) == names
+    errors = np.array([*fit.bse, *fit.variances.std_error])
+    assert found.summary()["model_std_error"].to_numpy() == pytest.approx(errors)
+    assert (found.se.to_numpy() / errors) == pytest.approx(np.ones(6), abs=4 / np.sqrt(2 * 200))
+    assert found.estimates.equals(fit.bootstrap(200, seed=1).estimates)
+    percentile = found.conf_int(kind="percentile")
+    quantiles = np.quantile(found.estimates, [0.025, 0.975], axis=0, method="weibull").T
+    assert percentile.to_numpy() == pytest.approx(quantiles)
+    whole = fit.bootstrap(100, seed=1, kind="cluster")
+    assert (whole.se[:2] / fit.bse).to_numpy() == pytest.approx(np.ones(2), abs=4 / np.sqrt(2 * 100))
+
+
+def test_a_replicate_without_a_correlation_counts_for_all_else(reference):
+    data, _, _ = reference("sleepstudy_corr")
+    data = data[data.Days < 4].assign(Reaction=lambda one: one.Reaction + 100 * np.sin(17.0 * one.index))
+    fit = rp.glm("Reaction ~ Days + (Days | Subject)", data)
+    found = fit.bootstrap(60, seed=2)
+    missing = found.estimates["corr Intercept, Days | Subject"].isna()
+    assert missing.any() and found.n_used == 60
+    assert found.se["sd residual"] == pytest.approx(found.estimates["sd residual"].std())
+    known = found.estimates["corr Intercept, Days | Subject"].dropna()
+    assert found.se["corr Intercept, Days | Subject"] == pytest.approx(known.std())
+
+
+def test_smooth_functions_are_drawn_by_rows(reference):
+    data, formula, _ = reference("mcycle_cr")
+    fit = rp.glm(formula, data)
+    assert np.isfinite(fit.bootstrap(4, seed=1, kind="nonparametric").estimates).all(axis=None)
+    assert fit.simulate(2, seed=1).equals(fit.simulate(2, seed=1, effects="conditional"))
+
+
+def test_what_is_not_independent_is_not_drawn(sleep):
+    data, fit = sleep
+    with pytest.raises(ModelError, match=r"kind: expected 'parametric' or 'cluster' where .* rows of a level are not"):
+        fit.bootstrap(10, kind="nonparametric")
+    with pytest.raises(ModelError, match=r"groups: expected clusters that have every level of 'Subject' as a whole"):
+        fit.bootstrap(10, kind="cluster", groups="Days")
+    crossed = rp.glm("Reaction ~ 1 + (1 | Subject) + (1 | Days)", data)
+    with pytest.raises(ModelError, match="the model names no outermost group"):
+        crossed.bootstrap(10, kind="cluster")
