@@ -47,6 +47,21 @@ def test_remissions_are_those_of_the_literature() -> None:
     assert round(fit.llf, 2) == -106.58  # R: survreg(Surv(time, cens) ~ treat, gehan) of MASS
 
 
+def test_teeth_are_those_of_the_literature() -> None:
+    # Pinheiro and Bates, Mixed-Effects Models in S and S-PLUS, section 4.2: by REML the log-likelihood is -221.32, and
+    # the standard deviations are 2.327, 0.226 and 1.310.
+    fit = rp.glm("distance ~ age + (age | child)", datasets.load("teeth"), criterion="reml")
+    assert round(fit.llf, 2) == -221.32 and fit.params.round(2).tolist() == [16.76, 0.66]
+    assert fit.variances.query("kind == 'sd'")["estimate"].round(3).tolist() == [2.327, 0.226, 1.310]
+
+
+def test_ozone_is_that_of_the_literature() -> None:
+    # R: lm(Ozone ~ Solar.R + Wind + Temp, airquality), of 111 complete rows.
+    fit = rp.glm("ozone ~ solar + wind + temp", datasets.load("ozone"))
+    assert fit.params.round(4).tolist() == [-64.3421, 0.0598, -3.3336, 1.6521]
+    assert round(fit.dispersion**0.5, 2) == 21.18
+
+
 def test_the_list_tells_of_every_data_set() -> None:
     table = datasets.list()
     assert table.index.tolist() == datasets.names() == sorted(datasets.ABOUT)

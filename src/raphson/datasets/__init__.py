@@ -17,6 +17,12 @@ They are published observations, facts that nobody owns; each names the publicat
     Men killed by the kick of a horse in each of 14 corps of the Prussian army in each of 20 years: ``corps`` (G is the
     guard), ``year``, ``deaths``. Source: L. von Bortkiewicz (1898), *Das Gesetz der kleinen Zahlen*, Teubner, section
     12.
+``ozone``
+    Air in New York, 111 days from May to September 1973: ``month``, ``day``; ``ozone`` in parts per billion, the mean
+    from 13:00 to 15:00 at Roosevelt Island; ``solar``, radiation in langleys; ``wind``, miles per hour; ``temp``, the
+    highest temperature in degrees Fahrenheit. Days of which one of these is missing are left out. Source: J. M.
+    Chambers, W. S. Cleveland, B. Kleiner and P. A. Tukey (1983), *Graphical Methods for Data Analysis*, Wadsworth, from
+    the New York State Department of Conservation and the National Weather Service.
 ``puromycin``
     Speed of an enzymatic reaction: ``conc``, the concentration of the substrate in ppm; ``rate``, counts per minute
     per minute of the radioactive product; ``state``, whether the enzyme was treated with puromycin. Source: M. A.
@@ -27,6 +33,11 @@ They are published observations, facts that nobody owns; each names the publicat
     relapse or, where ``relapsed`` is 0, until the end of the observation; ``treatment``. Source: E. J. Freireich and
     others (1963), The effect of 6-mercaptopurine on the duration of steroid-induced remissions in acute leukemia,
     *Blood* 21, 699-716.
+``teeth``
+    Growth of the face of 27 children, each measured at the ages of 8, 10, 12 and 14 years: ``child``, ``sex``, ``age``,
+    and ``distance`` in millimetres from the centre of the pituitary to the pterygomaxillary fissure. Source: R. F.
+    Potthoff and S. N. Roy (1964), A generalized multivariate analysis of variance model useful especially for growth
+    curve problems, *Biometrika* 51, 313-326, table 1.
 """
 
 from __future__ import annotations
@@ -57,8 +68,10 @@ ABOUT = {
     "beetles": About("dose-response, binomial with trials", "Bliss (1935)"),
     "births": About("logistic regression, factors", "Hosmer and Lemeshow (1989)"),
     "horsekicks": About("counts, Poisson regression", "von Bortkiewicz (1898)"),
+    "ozone": About("a response that bends, smooth functions", "Chambers and others (1983)"),
     "puromycin": About("a curve, nonlinear least squares", "Treloar (1974)"),
     "remissions": About("survival times, censored", "Freireich and others (1963)"),
+    "teeth": About("repeated measures, mixed models", "Potthoff and Roy (1964)"),
 }
 
 
@@ -69,7 +82,7 @@ def names() -> builtins.list[str]:
     --------
     >>> from raphson import datasets
     >>> datasets.names()
-    ['beetles', 'births', 'horsekicks', 'puromycin', 'remissions']
+    ['beetles', 'births', 'horsekicks', 'ozone', 'puromycin', 'remissions', 'teeth']
     """
     return sorted(file.stem for file in _FOLDER.glob("*.csv"))
 
@@ -81,12 +94,14 @@ def list() -> pd.DataFrame:
     --------
     >>> from raphson import datasets
     >>> datasets.list()[["rows", "what_for"]]
-                rows                             what_for
-    beetles        8  dose-response, binomial with trials
-    births       189         logistic regression, factors
-    horsekicks   280           counts, Poisson regression
-    puromycin     23     a curve, nonlinear least squares
-    remissions    42          survival times, censored
+                rows                                 what_for
+    beetles        8      dose-response, binomial with trials
+    births       189             logistic regression, factors
+    horsekicks   280               counts, Poisson regression
+    ozone        111  a response that bends, smooth functions
+    puromycin     23         a curve, nonlinear least squares
+    remissions    42                 survival times, censored
+    teeth        108          repeated measures, mixed models
     """
     import pandas as pd
 
