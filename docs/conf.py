@@ -22,6 +22,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "accessible",
+    "checked",
+    "gallery",
     "mathml",
     "parameters",
     "pictures",

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from docutils import nodes
 from docutils.parsers.rst import directives
+from gallery import note
 from sphinx.util.docutils import SphinxDirective
 
 from raphson.report.style import LIGHT
@@ -54,7 +55,9 @@ class Picture(SphinxDirective):
         place.parent.mkdir(exist_ok=True)
         draw(code, place, self.get_source_info()[0])
         shown = nodes.literal_block(code, code, language="python")
-        picture = nodes.image(uri=f"/{FOLDER}/{name}", alt=self.options["alt"], classes=["picture"])
+        anchor = f"picture-{number + 1}"
+        note(self.env, f"{FOLDER}/{name}", self.options["alt"], anchor)
+        picture = nodes.image(uri=f"/{FOLDER}/{name}", alt=self.options["alt"], classes=["picture"], ids=[anchor])
         return [shown, picture]
 
 
