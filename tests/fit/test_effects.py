@@ -79,3 +79,20 @@ def test_an_aliased_coefficient_is_not_estimated(births: pd.DataFrame) -> None:
     with pytest.warns(rp.RankWarning):
         fit = rp.glm("lwt ~ age + I(2*age)", births)
     assert any(math.isnan(row.estimate) for row in _effects(fit).rows)
+
+
+def test_means_over_a_covariate_have_smooth_functions_and_the_effects_of_levels() -> None:
+    # Of one covariate nothing is averaged: it is the prediction. Of several rows, it is the mean of their predictions.
+    ozone = rp.datasets.load("ozone")
+    for criterion in ("ml", "reml"):
+        fit = rp.glm("ozone ~ s(temp)", ozone, criterion=criterion)
+        (over,) = averages(reading_of(fit))
+        expected = fit.predict({"temp": over.x}, interval="confidence")
+        for name, found in (("fit", over.mean), ("lower", over.lower), ("upper", over.upper)):
+            assert found == pytest.approx(expected[name].to_numpy(), rel=1e-9)
+        rises = np.diff(over.mean)
+        assert rises.max() > 2 * abs(rises[:3]).max()  # not a straight line
+    teeth = rp.datasets.load("teeth").assign(distance=lambda one: one["distance"] / 20)
+    fit = rp.glm("distance ~ age + sex + (1 | child)", teeth, family=rp.families.Gamma(link="log"))
+    over = next(one for one in averages(reading_of(fit)) if one.name == "age")
+    assert over.mean == pytest.approx([fit.predict(teeth.assign(age=v)).mean() for v in over.x], rel=1e-12)

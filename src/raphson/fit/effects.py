@@ -323,7 +323,8 @@ def averages(fit: Reading, level: float = 0.95) -> list[Averages]:
     """The mean response over each covariate that a formula reads, the most important part of a picture of effects.
 
     The mean over rows i of g⁻¹(x_i(v)ᵀβ), with the covariate set to v in every row, has the gradient mean of
-    (dμ/dη) x_i(v); its interval is computed on the scale of the link, so that it stays in the range of means.
+    (dμ/dη) x_i(v); its interval is computed on the scale of the link, so that it stays in the range of means. Smooth
+    functions are those of the value, and levels have their own effects, as the rows do.
     """
     own = fit.state.schema
     columns = getattr(own, "columns", None)
@@ -360,14 +361,10 @@ def _average(fit: Reading, some: Any, name: str, grid: Any, reach: float) -> tup
     column = some[name].iloc[:0].astype(some[name].dtype)
     repeated = some.iloc[np.tile(np.arange(k), m)]
     values = type(column)(np.repeat(np.asarray(grid), k), index=repeated.index).astype(column.dtype)
-    prepared = fit.state.schema.design(repeated.assign(**{name: values}))
-    X = np.asarray(dense(prepared.X))
-    eta = X @ fit.state.theta[: fit.n]
-    rows = rows_at(fit.family, eta if prepared.offset is None else eta + prepared.offset)
+    found = fit.predictors(repeated.assign(**{name: values}))
+    rows = rows_at(fit.family, found.eta)
     average = rows.mean[0].reshape(m, k).mean(axis=1)
-    gradient = (rows.slope[0, 0][:, None] * X).reshape(m, k, -1).mean(axis=1)
-    variance = np.einsum("ij,jk,ik->i", gradient, np.nan_to_num(fit.cov), gradient)
-    error = np.sqrt(np.maximum(variance, 0.0))
+    error = np.sqrt(np.maximum(found.variance_of_sums(rows.slope[0, 0].reshape(m, k) / k), 0.0))
     # On the scale of the link the error is that of the mean over dμ/dη at the average.
     family: Any = fit.family
     centre = family.link.link(average)

@@ -23,6 +23,7 @@ from raphson.data import Schema
 from raphson.data.formula import updated
 from raphson.errors import ModelError, RankWarning, RefusedName, visible, warn_user
 from raphson.fit.goodness import Goodness
+from raphson.fit.predictors import FixedPredictors, Predictors
 from raphson.fit.uncertainty import NotPositiveDefinite
 from raphson.lazy import Lazy
 from raphson.model import families
@@ -520,6 +521,11 @@ class Reading(Goodness):
         if absent is not None and len(absent) == len(found):
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
+
+    def predictors(self, new: Any) -> Predictors:
+        """The linear predictors of new rows of a generalised linear model, and how uncertain they are."""
+        rows = self.state.schema.design(new)
+        return FixedPredictors.of(rows.X, self.state.theta[: self.n], rows.offset, self.cov)
 
     def uncoded(self, asked: Prediction, columns: ColumnsByName) -> tuple[str, ...]:
         """The columns that a requested function reads of rows, which may be text without the codes of the fit."""

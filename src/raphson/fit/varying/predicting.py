@@ -139,9 +139,13 @@ class VaryingPredictor:
         return found
 
     def _of_known(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
+        return self.form(self.moves(X, terms))
+
+    def moves(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
+        """(n, q) how the predictors move with what is uncertain: linear in the rows, so that sums of rows are too."""
         at = self.at
         if at.criterion.restricted:
-            return self._joint.variance(self._joint.rows(X, terms))
+            return self._joint.rows(X, terms)
         g = np.zeros((len(X), at.criterion.n_params))
         g[:, : at.criterion.p] = X
         layout = at.criterion.layout
@@ -154,8 +158,47 @@ class VaryingPredictor:
             for j, moved in enumerate(at.moves_of_modes[:, place]):
                 g[:, j] += _product(term, moved.reshape(piece.levels, piece.width))
             own[:, place] = _spread(term, self._factor(piece.term))
+        return np.hstack([g, own])
+
+    def form(self, moves: np.ndarray) -> np.ndarray:
+        """(n,) the variances that belong to :meth:`moves` or to sums of them."""
+        at = self.at
+        if at.criterion.restricted:
+            return self._joint.variance(moves)
+        g, own = np.split(moves, [at.criterion.n_params], axis=1)
         solved = at.spot.mode.factor.solve(np.ascontiguousarray(own.T))
         return np.einsum("im,mi->i", own, solved) + np.einsum("ij,jk,ik->i", g, at.cov, g)
+
+
+@dataclass(frozen=True, eq=False)
+class VaryingPredictors:
+    """Linear predictors of rows whose coefficients vary; see :class:`raphson.fit.predictors.Predictors`.
+
+    Attributes
+    ----------
+    eta : (n,) with the effects of the rows' levels and the offset.
+    X, terms : of the rows.
+    by : the fit.
+    """
+
+    eta: np.ndarray
+    X: np.ndarray
+    terms: Sequence[VaryingTerm | None]
+    by: VaryingPredictor
+
+    def variance_of_sums(self, weights: np.ndarray) -> np.ndarray:
+        """(m,) variances of Σ_j w_ij η_ij, the rows being m groups of k, for weights (m, k)."""
+        m, k = weights.shape
+        step = max(1, ENTRIES // self.by.at.criterion.layout.size)
+        sums: list[np.ndarray] = []
+        for group in range(m):
+            total: Any = 0.0
+            for start in range(0, k, step):
+                rows = np.arange(group * k + start, group * k + min(start + step, k))
+                some = [None if term is None else term.take_rows(rows) for term in self.terms]
+                total = total + weights[group, rows - group * k] @ self.by.moves(self.X[rows], some)
+            sums.append(total)
+        return self.by.form(np.stack(sums))
 
 
 def _product(term: VaryingTerm, b: np.ndarray) -> np.ndarray:

@@ -13,13 +13,14 @@ import numpy as np
 from raphson.choices import BootstrapKind, Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
+from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError, RefusedName, visible
 from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
 from raphson.fit.state import AtEstimate, FitState
 from raphson.fit.varying import saving, showing, tables
-from raphson.fit.varying.predicting import VaryingPredictor
+from raphson.fit.varying.predicting import VaryingPredictor, VaryingPredictors
 from raphson.fit.varying.refits import VaryingRefits
 from raphson.fit.varying.satterthwaite import degrees_of_freedom, has_degrees_of_freedom
 from raphson.fit.varying.smooths import smooths
@@ -304,15 +305,27 @@ class VaryingReading(Reading):
             X, terms, shift, absent = prepared.X, prepared.varying, prepared.offset, prepared.absent
             labels = kept_labels(prepared.labels, prepared.index, X.shape[0] + prepared.n_dropped)
         by_label = {term.label: term for term in terms if not (population and term.codes is not None)}
-        predictor = VaryingPredictor(self.maximum, self.family, self.dispersion)
         if absent is not None and absent.any():  # without a level, these are no levels that are new
             by_label = {label: term.with_level_0(absent) for label, term in by_label.items()}
-        columns = np.asarray(dense(X), dtype=float)[:, ~self.state.aliased[: self.n]]
-        varying = self.maximum.criterion.terms
-        found = predictor.predict(columns, [by_label.get(one.label) for one in varying], shift, labels, asked)
+        found = self._predictor.predict(*self._read(X, by_label), shift, labels, asked)
         if absent is not None:
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
+
+    def predictors(self, new: Any) -> VaryingPredictors:
+        """See :meth:`Reading.predictors`."""
+        prepared = self.state.schema.design(new)
+        X, terms = self._read(prepared.X, {term.label: term for term in prepared.varying})
+        return VaryingPredictors(self._predictor.predictor(X, terms, prepared.offset), X, terms, self._predictor)
+
+    @cached_property
+    def _predictor(self) -> VaryingPredictor:
+        return VaryingPredictor(self.maximum, self.family, self.dispersion)
+
+    def _read(self, X: Any, by_label: Mapping[str, VaryingTerm]) -> tuple[np.ndarray, list[VaryingTerm | None]]:
+        """The columns of β and the terms, in the order of the fit, of rows that were read."""
+        columns = np.asarray(dense(X), dtype=float)[:, ~self.state.aliased[: self.n]]
+        return columns, [by_label.get(one.label) for one in self.maximum.criterion.terms]
 
     def stored(self) -> dict[str, Any]:
         """The entries of a file, with the criterion at its maximum."""
