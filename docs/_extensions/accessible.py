@@ -1,7 +1,7 @@
 """What the theme leaves out for people who do not use a mouse, or listen to the page.
 
-A block of code that scrolls can be reached by the keyboard, and the headings of the navigation have a level. A cell of a
-table's head that is empty is no heading, and a head of empty cells is left out.
+A block of code that scrolls can be reached by the keyboard, and the headings of the navigation have a level. A cell
+of a table's head that is empty is no heading, and a head of empty cells is left out.
 """
 
 from __future__ import annotations

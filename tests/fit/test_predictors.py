@@ -20,5 +20,7 @@ def test_the_variance_of_a_mean_of_rows_whose_coefficients_vary_is_that_of_one_r
     alike = teeth.iloc[np.repeat([0, 50], 6)]
     for criterion in ("ml", "reml"):
         fit = rp.glm("distance ~ age + sex + (age | child)", teeth, criterion=criterion)
-        found = reading_of(fit).predictors(alike).variance_of_sums(np.full((2, 6), 1 / 6))
+        reading = reading_of(fit)
+        assert reading is not None
+        found = reading.predictors(alike).variance_of_sums(np.full((2, 6), 1 / 6))
         assert np.sqrt(found) == pytest.approx(fit.predict(teeth.iloc[[0, 50]], se=True)["se"].to_numpy(), rel=1e-9)
