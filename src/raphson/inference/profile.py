@@ -141,10 +141,11 @@ class Profiler:
     released: Release | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def end(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
+    def end(self, side: int, reach: float, outside: float | None = None) -> tuple[float, np.ndarray | None]:
         """The value where the signed root is ±`reach` on a side (+1 upper, −1 lower), and the parameters there.
 
-        Infinite, without parameters, if the profile never falls so far; NaN if it could not be traced.
+        Infinite, without parameters, if the profile never falls so far; NaN if it could not be traced. Where a value
+        `outside` of the interval is known, the end is between it and the estimate.
         """
         if not math.isfinite(reach):
             return math.nan, None
@@ -153,6 +154,8 @@ class Profiler:
         with np.errstate(all="ignore"):
             try:
                 found = self._newton(side, reach) if self.interior else None
+                if outside is not None and (found is None or side * (outside - found[0]) < 0):
+                    return self._between(reach, outside)
                 found = found if found is not None else self._bracket(side, reach)
             except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError) as error:
                 self._warn(side, f"the profile could not be traced that far ({error})")
@@ -163,6 +166,14 @@ class Profiler:
                 found = other.end(side, reach)
                 self.better, self.warnings = other.better or self.better, [*self.warnings, *other.warnings]
             return found
+
+    def by_newton(self, side: int, reach: float) -> tuple[float, np.ndarray] | None:
+        """The end that Newton's method finds from the maximum, with the parameters there; None if it finds none."""
+        with np.errstate(all="ignore"):
+            try:
+                return self._newton(side, reach)
+            except (ConvergenceError, np.linalg.LinAlgError, FloatingPointError):
+                return None
 
     def _warn(self, side: int, why: str) -> None:
         self.warnings.append(f"the {'upper' if side > 0 else 'lower'} end: {why}")
@@ -276,6 +287,24 @@ class Profiler:
         return bool((side * np.diff(values) > 0).all())
 
     # -- Brent's method ----------------------------------------------------------------------------------------
+
+    def _between(self, reach: float, outside: float) -> tuple[float, np.ndarray | None]:
+        from scipy.optimize import brentq
+
+        points = {self.estimate: self.theta}
+        drops = {self.estimate: -reach * reach, outside: reach * reach}  # of the latter only the sign is known
+
+        def drop(value: float) -> float:
+            if value not in drops:
+                found = self._best_at(value, points[min(points, key=lambda known: abs(known - value))])
+                drops[value] = IMPOSSIBLE
+                if found is not None:
+                    points[value] = found.theta
+                    drops[value] = 2.0 * (self.top - found.value) / self.dispersion - reach * reach
+            return drops[value]
+
+        end = float(brentq(drop, self.estimate, outside, xtol=1e-11 * self.scale, maxiter=200))  # type: ignore[arg-type]
+        return end, points[min(points, key=lambda known: abs(known - end))]
 
     def _bracket(self, side: int, reach: float) -> tuple[float, np.ndarray | None]:
         from scipy.optimize import brentq

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.optimize import minimize
 
-from raphson.fit.varying.profiles import OfProducts, Profiles, _atanh, _form, _half_log
-from raphson.model.varying.scales import Scale
+import raphson as rp
+from raphson.fit.varying.profiles import Profiles, Substituted
+from raphson.model.objective import Need
 
 
 @pytest.mark.parametrize(("name", "fit"), [("sleepstudy_corr", "ml"), ("cbpp", "laplace")])
@@ -38,24 +41,112 @@ def test_an_estimate_of_0_has_an_interval_from_0(at_maximum):
     assert at.criterion.evaluate(held).value < at.spot.value - 1.9207
 
 
-@pytest.mark.parametrize("kind", ["sd", "corr"])
-def test_derivatives_of_the_functions(kind):
-    scale, theta = Scale("correlated", 3, 0), np.array([0.9, 0.2, 0.8, -0.3, 0.4, 0.7])
-    pairs = [(2, 2)] if kind == "sd" else [(2, 2), (1, 1), (2, 1)]
-    function = OfProducts(
-        np.stack([_form(scale, 0, 6, *pair) for pair in pairs]), _half_log if kind == "sd" else _atanh
+@pytest.fixture(scope="module")
+def at_a_limit():
+    """A fit whose correlation is 1, and its likelihood by dense algebra with β and the residual at their best."""
+    rng = np.random.default_rng(1)
+    g, x = np.repeat(np.arange(20), 8), np.tile(np.linspace(-1, 1, 8), 20)
+    own = rng.multivariate_normal([0, 0], [[1, 0.45], [0.45, 0.25]], 20)
+    frame = pd.DataFrame({"g": g, "x": x, "y": 1 + own[g, 0] + own[g, 1] * x + rng.normal(0, 1, 160)})
+    X, n = np.column_stack([np.ones(160), x]), 160
+    same = (g[:, None] == g).astype(float)
+    y = frame.y.to_numpy()
+
+    def deviance(sd, other, rho, residual):
+        V = same * (sd**2 + rho * sd * other * (x[:, None] + x) + other**2 * np.outer(x, x)) + residual**2 * np.eye(n)
+        inverse = np.linalg.inv(V)
+        r = y - X @ np.linalg.solve(X.T @ inverse @ X, X.T @ inverse @ y)
+        return n * math.log(2 * math.pi) + np.linalg.slogdet(V)[1] + float(r @ inverse @ r)
+
+    return rp.glm("y ~ x + (x | g)", frame), deviance
+
+
+def _least(function, starts):
+    return min(
+        minimize(function, one, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9}).fun for one in starts
     )
-    G = scale.matrix(theta) @ scale.matrix(theta).T
-    value = 0.5 * math.log(G[2, 2]) if kind == "sd" else math.atanh(G[2, 1] / math.sqrt(G[2, 2] * G[1, 1]))
-    assert function.value(theta)[0] == pytest.approx(value, rel=1e-14)
-    for j in range(6):
-        step = 1e-6 * np.eye(6)[j]
-        slope = (function.value(theta + step) - function.value(theta - step))[0] / 2e-6
-        bend = (function.jacobian(theta + step) - function.jacobian(theta - step))[0] / 2e-6
-        assert function.jacobian(theta)[0, j] == pytest.approx(slope, abs=1e-8)
-        assert function.hessian(theta)[0, j] == pytest.approx(bend, abs=1e-8)
 
 
-def test_a_correlation_at_its_limit_has_no_profile():
-    value, slope, bend = _atanh(np.array([1.0, 4.0, 2.0]))
-    assert np.isnan(value) and np.isnan(slope).all() and np.isnan(bend).all()
+def test_the_intervals_at_a_correlation_of_1_are_those_of_the_definition(at_a_limit):
+    fit, deviance = at_a_limit
+    table = fit.variances
+    assert fit.status == "boundary" and table.estimate[2] == 1.0 and table.upper[2] == 1.0
+    starts = [[-0.2, 0.9, 0.0]]
+
+    def of_second(sd):  # over log of the first, the angle, log of the residual
+        return _least(lambda t: deviance(math.exp(t[0]), sd, math.sin(t[1]), math.exp(t[2])), starts)
+
+    def of_correlation(rho):
+        return _least(lambda t: deviance(math.exp(t[0]), math.exp(t[1]), rho, math.exp(t[2])), [[-0.2, -0.7, 0.0]])
+
+    for end in (table.lower[1], table.upper[1]):
+        assert of_second(end) + 2 * fit.llf == pytest.approx(3.841459, abs=1e-6)
+    assert of_correlation(table.lower[2]) + 2 * fit.llf == pytest.approx(3.841459, abs=1e-6)
+
+
+def test_an_interval_reaches_the_edge_where_the_profile_does():
+    rng = np.random.default_rng(2)
+    g, x = np.repeat(np.arange(20), 12), np.tile(np.linspace(-1, 1, 12), 20)
+    own = rng.multivariate_normal([0, 0], [[1, 0.3], [0.3, 0.25]], 20)
+    frame = pd.DataFrame({"g": g, "x": x, "k": rng.poisson(np.exp(0.3 + 0.5 * own[g, 0] + 0.3 * own[g, 1] * x))})
+    fit = rp.glm("k ~ x + (x | g)", frame, family="poisson")
+    table = fit.variances
+    assert table.estimate[1] > 0 and table.lower[1] == 0.0  # it took minutes, and gave NaN
+    without = rp.glm("k ~ x + (1 | g)", frame, family="poisson")
+    assert fit.llf - without.llf < 1.9207
+    assert (table.lower[2], table.upper[2]) == (-1.0, 1.0)  # as the slopes may not vary at all
+
+
+def test_three_coefficients_have_the_intervals_of_any_order():
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(25), 10)
+    x, z = rng.normal(size=(2, 250))
+    own = rng.normal(size=(25, 3)) @ np.array([[1.0, 0.3, 0.2], [0.0, 0.6, 0.2], [0.0, 0.0, 0.5]])
+    frame = pd.DataFrame({"g": g, "x": x, "z": z, "one": 1.0})
+    frame["y"] = own[g, 0] + own[g, 1] * x + own[g, 2] * z + rng.normal(0, 0.7, 250)
+    one = rp.glm("y ~ x + z + (1 + x + z | g)", frame).variances.set_index(["kind", "term"])
+    other = rp.glm("y ~ x + z + (0 + z + x + one | g)", frame).variances.set_index(["kind", "term"])
+    names = {"Intercept": "one", "x": "x", "z": "z"}
+    for kind, term in one.index:
+        if not term:
+            continue
+        renamed = [names[part] for part in term.split(", ")]
+        there = [key for key in other.index if key[0] == kind and set(key[1].split(", ")) == set(renamed)]
+        assert other.loc[there[0], ["lower", "upper"]].to_numpy(float) == pytest.approx(
+            one.loc[(kind, term), ["lower", "upper"]].to_numpy(float), rel=1e-7
+        )
+
+
+def test_what_is_held_at_0_is_let_go_where_the_criterion_rises_as_it_leaves_0():
+    rng = np.random.default_rng(0)
+    a, b = np.repeat(np.arange(6), 20), np.tile(np.repeat(np.arange(10), 2), 6)
+    y = rng.normal(0, 1, 10)[b] * 0.9 + rng.normal(0, 0.8, (6, 10))[a, b] + rng.normal(size=120)
+    frame = pd.DataFrame({"a": a, "y": y, "ab": a * 10 + b})
+    fit = rp.glm("y ~ 1 + (1 | a) + (1 | ab)", frame)
+    table = fit.variances
+    assert table.estimate[0] == 0.0
+    criterion = fit._reading.maximum.criterion
+
+    def drop(sd):  # over β, the other deviation and the residual
+        def value(t):
+            return -criterion.evaluate(np.array([t[0], t[1], sd, t[2]])).value
+
+        return 2 * (fit.llf + _least(value, [[0.0, 0.3, 0.2]]))
+
+    for end in (table.lower[1], table.upper[1]):
+        assert drop(end) == pytest.approx(3.841459, abs=1e-5)
+
+
+@pytest.mark.parametrize(("logs", "polar"), [((2, 4), ()), ((), (3, 4)), ((2,), (3, 4))])
+def test_derivatives_in_other_coordinates(logs, polar, at_maximum):
+    _, at = at_maximum("sleepstudy_corr")
+    objective = Substituted(at.criterion, logs, polar)
+    theta = objective.inside(at.theta) + 0.01
+    assert objective.point(objective.inside(at.theta)) == pytest.approx(at.theta, rel=1e-14)
+    here = objective.evaluate(theta, Need(kinds=("observed",)))
+    M = here.information["observed"].matrix
+    for j in range(len(theta)):
+        step = 1e-5 * np.eye(len(theta))[j]
+        before, after = objective.evaluate(theta - step), objective.evaluate(theta + step)
+        assert (after.value - before.value) / 2e-5 == pytest.approx(here.score[j], abs=1e-5)
+        assert -(after.score - before.score) / 2e-5 == pytest.approx(M[j], abs=1e-5 * np.abs(M).max())

@@ -110,6 +110,10 @@ class Criterion(Objective):
             made.moments = Moments(made.density, self.layout, self.offset, self.moments)
         return made
 
+    def of_terms(self, terms: Sequence[VaryingTerm]) -> Criterion:
+        """The same with other varying terms."""
+        return Criterion(self.density, self.X, terms, self.offset, self.restricted)
+
     @cached_property
     def joint(self) -> Criterion:
         """The criterion with β integrated."""
