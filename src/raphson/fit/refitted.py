@@ -28,6 +28,10 @@ class Refits(Protocol):
         """Fit B replicates, with responses (B, n) or (n,) and counts of the rows (B, n) or (n,)."""
         ...
 
+    def values(self, y: np.ndarray, found: Refitted) -> np.ndarray:
+        """(B,) the log-likelihoods of replicates with responses (B, n); NaN where there is no finite maximum."""
+        ...
+
     def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Any, Any]:
         """The model with one mean a row, and its rows, at the estimate of a replicate."""
         ...

@@ -118,11 +118,19 @@ class Refitting:
         return self.model.row_weight
 
     def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Model, RowTable]:
-        """The model and its rows at the estimate of a replicate; the responses are those of this model."""
-        del y
+        """The model and its rows at the estimate of a replicate with responses (n,)."""
         theta = found.theta[i]
-        model = self.model.with_nuisance_fixed(theta)
+        model = self.model.replica(y, np.ones(len(y))).with_nuisance_fixed(theta)
         return model, model.rows(theta[: model.predictor.n_params])
+
+    def values(self, y: np.ndarray, found: Refitted) -> np.ndarray:
+        """(B,) log-likelihoods of replicates with responses (B, n), each at the dispersion that maximises it."""
+        out = np.full(len(y), np.nan)
+        for i in np.flatnonzero(found.finite):
+            model, rows = self.at(y[i], found, i)
+            phi = model.ml_dispersion(rows) if self.dispersion is None else self.dispersion
+            out[i] = model.log_likelihood(rows, phi)
+        return out
 
     def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         """Fit B replicates, with responses (B, n) or (n,) and counts of the rows (B, n) or (n,)."""

@@ -25,6 +25,8 @@ from raphson.numeric import one_blas_thread
 if TYPE_CHECKING:
     import pandas as pd
 
+    from raphson.fit.varying.comparing import Comparison
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -201,12 +203,13 @@ def _definite_information(
     )
 
 
-def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
+def lr_test(fit: Reading, smaller: Any, nested: bool = False, bootstrap: int = 0, seed: int | None = None) -> Test:
     """Likelihood-ratio test against a smaller model: (D₀ − D₁)/(q φ̂) as F if φ is estimated, else χ².
 
     Where coefficients vary it is twice the difference of the criteria. A variance that the smaller model lacks is 0
     under the hypothesis, at the edge: the p-value is then of the mixture of two χ² with equal probabilities, of which
-    the smaller one has a degree of freedom less. (For a smooth function it is conservative.)
+    the smaller one has a degree of freedom less. (For a smooth function it is conservative.) For several such variances
+    the ratio is to be simulated, by `bootstrap`.
 
     Parameters
     ----------
@@ -215,6 +218,9 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
     nested : your assurance that the smaller model is nested in this one, where that cannot be checked. The check
         compares the designs; for likelihoods of your own it searches for parameters of this model that give each row
         the log-likelihood of the smaller one.
+    bootstrap : number of data sets drawn from the smaller fit, to which both models are fitted; 0 for χ² or F. With k
+        of B ratios as large as that of the data, the p-value is (1 + k)/(1 + B).
+    seed : of the random numbers of `bootstrap`.
 
     Raises
     ------
@@ -235,6 +241,8 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False) -> Test:
     Likelihood-ratio test of age = 0: chi2(1) = 1.567, p = 0.2106
     """
     other = reading_of(smaller)
+    if bootstrap:
+        return _simulated(fit, other, nested, bootstrap, seed)
     if fit.compares_criteria or (other is not None and other.compares_criteria):
         return _lr_of_criteria(fit, other)
     check_likelihood(fit, "lr_test")
@@ -268,13 +276,42 @@ def _not_negative(chi2: float, top: float) -> float:
 
 def _lr_of_criteria(fit: Reading, smaller: Reading | None) -> Test:
     """The test where coefficients vary in one of the fits: a variance of 0 is at the edge of what it can be."""
-    from raphson.fit.varying.comparing import degrees_of_freedom
-
     if smaller is None:
         raise ModelError(
             "smaller: expected a fit where coefficients vary; got a constraint. Fit the smaller model too, with "
             "criterion='ml'; or use wald_test"
         )
+    mixed = comparison(fit, smaller).mixed
+    chi2 = _not_negative(2.0 * (fit.llf - smaller.llf), abs(fit.llf))
+    if chi2 < ROUNDING * max(abs(fit.llf), 1.0):
+        chi2 = 0.0  # the estimate is that of the smaller model, and χ²(0) is no less
+    return hypotheses.mixed_verdict("Likelihood-ratio test", text_of(smaller), chi2, mixed, smaller.params)
+
+
+def _simulated(fit: Reading, smaller: Reading | None, nested: bool, n: int, seed: int | None) -> Test:
+    """The test whose distribution under the smaller fit is simulated."""
+    from raphson.fit.simulated_ratio import simulated_ratio
+
+    if smaller is None:
+        raise ModelError("smaller: expected a fit with bootstrap=; got a constraint. Fit the smaller model too")
+    if fit.compares_criteria or smaller.compares_criteria:
+        q = comparison(fit, smaller).df
+    else:
+        check_likelihood(fit, "lr_test")
+        check_likelihood(smaller, "lr_test")
+        q = check_nested(fit, smaller, nested)
+    return simulated_ratio(fit, smaller, q, text_of(smaller), n, seed)
+
+
+def comparison(fit: Reading, smaller: Reading) -> Comparison:
+    """What the smaller of two fits lacks, where coefficients vary in one of them.
+
+    Raises
+    ------
+    ModelError, DataError
+    """
+    from raphson.fit.varying.comparing import compared
+
     for one in (fit, smaller):
         check_likelihood(one, "lr_test")
     check_same_data(fit, smaller)
@@ -283,12 +320,12 @@ def _lr_of_criteria(fit: Reading, smaller: Reading | None) -> Test:
             "smaller: expected a model nested in this fit, in which no coefficients vary; they do in the other. Call "
             "lr_test on the larger fit"
         )
-    mixed = degrees_of_freedom(fit, smaller)
-    chi2 = _not_negative(2.0 * (fit.llf - smaller.llf), abs(fit.llf))
-    if chi2 < ROUNDING * max(abs(fit.llf), 1.0):
-        chi2 = 0.0  # the estimate is that of the smaller model, and χ²(0) is no less
-    text = smaller.state.formula or f"the smaller model ({', '.join(smaller.names)})"
-    return hypotheses.mixed_verdict("Likelihood-ratio test", text, chi2, mixed, smaller.params)
+    return compared(fit, smaller)
+
+
+def text_of(smaller: Reading) -> str:
+    """The hypothesis that a smaller fit is."""
+    return smaller.state.formula or f"the smaller model ({', '.join(smaller.names)})"
 
 
 def _lr_of_fits(fit: Reading, reference: ReferenceFit, smaller: Reading, nested: bool) -> Test:
@@ -304,8 +341,7 @@ def _lr_of_fits(fit: Reading, reference: ReferenceFit, smaller: Reading, nested:
         chi2 = 2.0 * (reference.top - reference_of(smaller).top) / fit.dispersion
     else:
         chi2 = 2.0 * (fit.llf - smaller.llf)
-    text = smaller.state.formula or f"the smaller model ({', '.join(smaller.names)})"
-    return likelihood_ratio(fit, reference, text, chi2, q, smaller.params)
+    return likelihood_ratio(fit, reference, text_of(smaller), chi2, q, smaller.params)
 
 
 def _hypothesis(fit: Reading, constraint: Any) -> Hypothesis:

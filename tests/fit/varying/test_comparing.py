@@ -47,6 +47,37 @@ def test_a_new_variance_is_at_the_edge_and_a_correlation_is_not(larger, smaller,
         assert f"0.5 chi2({low}) + 0.5 chi2({high})" in repr(test) and "edge" in test._repr_html_()
 
 
+@pytest.mark.parametrize(
+    ("larger", "smaller", "degrees"),
+    [
+        ("(0 + half | Subject)", "(1 | Subject)", (1, 2)),  # the variance of a difference and a covariance
+        ("(0 + half | Subject)", "(half | Subject)", None),  # the same model
+        ("(half | Subject)", "(1 | Subject/half)", (1,)),  # equal variances of the two halves
+        ("(0 + half | Subject)", "(1 | Subject:half)", (2,)),  # and no covariance
+        ("(Days | Subject)", "(0 + I(2 * Days + 1) | Subject)", (1, 2)),  # along a line of both coefficients
+        ("(third | Subject)", "(1 | Subject/third)", (4,)),
+        ("(third | Subject)", "(1 | Subject)", 2),
+        ("(Days | Subject) + (1 | Subject:half)", "(1 | Subject/half)", (1, 2)),
+        ("(1 | Subject/half)", "(0 + half | Subject)", "otherwise"),
+        ("(Days | Subject)", "(1 | Subject:half)", "otherwise"),
+        ("(half || Subject)", "(half | Subject)", "otherwise"),
+    ],
+)
+def test_nesting_is_by_what_the_effects_can_be(larger, smaller, degrees, sleep):
+    data, _ = sleep
+    data = data.assign(half=data.Days.gt(4).map({True: "b", False: "a"}), third=(data.Days % 3).map(str))
+    fits = [rp.glm(f"Reaction ~ Days + {one}", data) for one in (larger, smaller)]
+    if degrees is None or isinstance(degrees, str):
+        with pytest.raises(ModelError, match=degrees or "with as many"):
+            fits[0].lr_test(fits[1])
+    elif isinstance(degrees, int):
+        with pytest.raises(ModelError, match=f"it lacks {degrees}, all at the edge"):
+            fits[0].lr_test(fits[1])
+    else:
+        test = fits[0].lr_test(fits[1])
+        assert (test.mixed or (test.df,)) == degrees
+
+
 def test_correlated_against_independent_is_of_the_references_likelihoods(reference, sleep):
     _, fits = sleep
     llf = [reference(name)[2]["ml"]["loglik"] for name in ("sleepstudy_corr", "sleepstudy_uncorr")]
@@ -89,7 +120,7 @@ def test_anova_orders_them_and_keeps_the_f_of_plain_fits(reference, sleep):
 def test_what_is_not_comparable_is_refused_in_words(sleep):
     data, fits = sleep
     for larger, smaller, words in (
-        ("correlated", "plain", "lacks 2, and the distribution"),
+        ("correlated", "plain", "lacks 2, all at the edge .* bootstrap=999"),
         ("intercept", "flat", "vary otherwise than this fit's"),
         ("plain", "intercept", "Call lr_test on the larger fit"),
         ("intercept", "intercept", "with as many"),

@@ -100,6 +100,10 @@ class VaryingTerm:
         codes = None if self.codes is None else self.codes[rows]
         return replace(self, columns=self.columns[rows], codes=codes)
 
+    def only(self, column: int) -> VaryingTerm:
+        """The term of one of its coefficients."""
+        return replace(self, columns=self.columns[:, [column]], names=(self.names[column],))
+
     def with_level_0(self, rows: np.ndarray) -> VaryingTerm:
         """The term with the first level in the rows of a mask, for rows whose values do not matter."""
         if self.codes is None:

@@ -19,7 +19,7 @@ from raphson.errors import ModelError, RaphsonError
 from raphson.fit.means import rows_at
 from raphson.fit.refitted import Refitted, Replicated, Work
 from raphson.fit.varying.grouping import grouped, is_nested, outermost
-from raphson.fit.varying.tables import RESIDUAL, error_of
+from raphson.fit.varying.tables import RESIDUAL, error_of, named
 from raphson.model.base import Model, RowTable
 from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
@@ -107,8 +107,9 @@ class VaryingRefits:
             bend = np.abs(np.diagonal(at.derivatives.hessian))[held]
             diagonal = np.zeros(criterion.n_params, dtype=bool)
             for scale in criterion.scales:
-                for number, places in enumerate(scale.places):
-                    diagonal[criterion.p + scale.start + number] = places[0][0] == places[0][1]
+                own = slice(criterion.p + scale.start, criterion.p + scale.start + scale.count)
+                correlated = scale.structure == "correlated"
+                diagonal[own] = [a == b for ((a, b),) in scale.places] if correlated else True
             step = np.where(bend > 0, 1.0 / np.sqrt(np.where(bend > 0, bend, 1.0)), 0.1)
             theta[held] = np.where(diagonal[held], step, 0.0)
         return theta
@@ -155,6 +156,12 @@ class VaryingRefits:
             return estimate(model, Options(METHODS["newton"], tol=TOLERANCE, polish=False), self.start)
         except (RaphsonError, np.linalg.LinAlgError):
             return None
+
+    def values(self, y: np.ndarray, found: Refitted) -> np.ndarray:
+        """(B,) the criterion at the maximum of each replicate."""
+        del y
+        assert found.value is not None
+        return found.value
 
     def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Model, RowTable]:
         """The model of a replicate given the modes of its coefficients, and its rows."""
@@ -216,10 +223,8 @@ def names_of(at: AtMaximum) -> list[str]:
     """Names of the standard deviations and correlations, as :attr:`variances` has them, and of scales of the family."""
     out = []
     for one in at.reported:
-        term = at.criterion.terms[one.term]
-        names = [term.names[one.second], term.names[one.first]] if one.kind == "corr" else [term.names[one.first]]
-        whole = term.structure == "common" and term.width > 1
-        out.append(f"{one.kind} {term.group}" if whole else f"{one.kind} {', '.join(names)} | {term.group}")
+        group, effect = named(at, one)
+        out.append(f"{one.kind} {effect} | {group}" if effect else f"{one.kind} {group}")
     density = at.criterion.density
     if density.scaled:
         out.append(f"sd {RESIDUAL}" if density.family.name == "gaussian" else "dispersion")

@@ -35,13 +35,9 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
     ends = Profiles(at, level)
     rows: list[tuple[str, str, str, float, float, float, float]] = []
     for one in at.reported:
-        term = at.criterion.terms[one.term]
-        names = [term.scale_names[one.first]]
-        if one.kind == "corr":
-            names = [term.names[one.second], term.names[one.first]]
         error = error_of(at, one)
         interval = ends.of(one) if profiles else _wald(one, error, ends.reach)
-        rows.append((term.group, ", ".join(names), one.kind, one.estimate, error, *interval))
+        rows.append((*named(at, one), one.kind, one.estimate, error, *interval))
     density = at.criterion.density
     if density.scaled and density.family.name == "gaussian":
         half = 0.5 * float(at.theta[-1])  # τ is log σ²
@@ -49,6 +45,13 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
         low, high = ends.residual() if profiles else (math.exp(half - s * error) for s in (ends.reach, -ends.reach))
         rows.append((RESIDUAL, "", "sd", math.exp(half), math.exp(half) * error, low, high))
     return pd.DataFrame(rows, columns=["group", "term", "kind", "estimate", "std_error", "lower", "upper"])
+
+
+def named(at: AtMaximum, one: Reported) -> tuple[str, str]:
+    """The group of a standard deviation or correlation, and the effect or both of them."""
+    term = at.criterion.terms[one.term]
+    names = [term.names[one.second], term.names[one.first]] if one.kind == "corr" else [term.scale_names[one.first]]
+    return term.group, ", ".join(names)
 
 
 def error_of(at: AtMaximum, one: Reported) -> float:
