@@ -201,3 +201,15 @@ def test_an_argument_that_does_not_vary_contributes_nothing():
         x = np.array([3.0])
         _, tangent = jax.jvp(lambda v: half_square(v, np.array([2.0])), (x,), (np.ones(1),))
         assert np.asarray(tangent).tolist() == [6.0]
+
+
+@pytest.mark.parametrize("ratio", [1e-300, 1e-17, 1e-8, 0.3, 0.5, 0.9, 1.0 - 1e-9, 1.0, 1.1, 3.0, 1e17])
+def test_ratio_gap_against_many_digits(ratio):
+    for b in (1e-7, 3.0):
+        a = ratio * b
+        with mp.workdps(60):
+            t = mp.mpf(a) / mp.mpf(b)
+            expected = float(t - 1 - mp.log(t))
+        np.testing.assert_allclose(
+            float(elementary.ratio_gap(np.float64(a), np.float64(b))), expected, rtol=1e-9, atol=1e-22
+        )

@@ -190,7 +190,8 @@ def highest(value: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
 def pearson(residual: np.ndarray, variance: np.ndarray, weight: np.ndarray) -> float:
     """Σ w r²/V; a response that is certain and right (V = 0, r = 0) adds nothing."""
     if variance.size and variance.min() > 0 and weight.min() > 0:
-        return float(np.sum(weight * residual * residual / variance))
+        with np.errstate(over="ignore", invalid="ignore"):  # far out both may be infinite
+            return float(np.sum(weight * residual * residual / variance))
     certain = (weight <= 0) | ((residual == 0) & (variance == 0))
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.sum(np.where(certain, 0.0, weight * residual * residual / variance)))

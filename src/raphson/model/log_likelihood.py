@@ -77,6 +77,10 @@ LOST_DIGITS = 1e3
 """Largest ratio of the sum of squares at the start to that at the maximum for the difference to be taken: it is then
 off by ε times that, and keeps twelve digits."""
 
+MISFIT = 1e6
+"""Ratio of Pearson's statistic to the deviance beyond which it tells how far the means are off. At a maximum, single
+rows with responses of many thousand times their means could reach it."""
+
 
 @frozen
 class LogLikelihood(Objective):
@@ -511,7 +515,9 @@ class LogLikelihood(Objective):
         pearson = 0.0
         if self.residual_df is not None:
             mean = rows.mean[0]
-            pearson = pearson_statistic(block.y[:m], mean, self.family.variance(mean), block.weight[:m])
+            with np.errstate(over="ignore"):
+                variance = self.family.variance(mean)
+            pearson = pearson_statistic(block.y[:m], mean, variance, block.weight[:m])
         return Sums(rows.total, jacobian.transpose_product(score), pearson, rows.highest, information, operators)
 
     def _row_information(self, kind: Kind, rows: Any, block: Block, score: np.ndarray) -> np.ndarray:
@@ -526,8 +532,18 @@ class LogLikelihood(Objective):
         return rows.observed if kind == "observed" else rows.expected
 
     def _dispersion(self, value: float, pearson: float) -> float:
+        """φ̂ by Pearson's statistic X² over its degrees of freedom; 1 where it is known or cannot be told.
+
+        With means far below the responses X² is orders of magnitude above the deviance D: with the log link
+        Σ(y/μ)² beside 2Σ y/μ. By such a φ̂ the distance √(∇ℓᵀM⁻¹∇ℓ/φ̂) seems 0 where a step M⁻¹∇ℓ still divides the
+        means by e; by D/(n − p) it is of the order of √n.
+        """
         df = self.residual_df
-        return pearson / df if df is not None and df > 0 and pearson > 0 and math.isfinite(value) else 1.0
+        if df is None or not df > 0 or not pearson > 0 or not math.isfinite(value):
+            return 1.0
+        if self.family.bounds_deviance and pearson > MISFIT * -2.0 * value > 0:
+            return -2.0 * value / df
+        return pearson / df if math.isfinite(pearson) else 1.0
 
     def _penalised(self, theta: np.ndarray, sums: Sums) -> Evaluation:
         value, score, information = sums.value, sums.score, sums.information

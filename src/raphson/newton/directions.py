@@ -393,6 +393,8 @@ class Uphill(ByFactor):
     def solve(self, state: IterationState) -> Direction | None:
         if not self.fresh:
             self.renew(state)
+        if self.kind not in state.here.information:
+            return None  # some row's second derivatives are not finite here
         found = direction(self.part(state), state.here.score, state.free)
         if not self.root and found is not None and found.ill_conditioned:
             self.root = True

@@ -452,3 +452,17 @@ def log1p_gap(t: Array, xp: Any = np) -> Array:
     near = xp.abs(t) < 0.2
     small = xp.where(near, t, 0.0)
     return xp.where(near, small * small * log1p_gap_ratio(small), t - xp.log1p(t))
+
+
+def ratio_gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """t - log(1 + t) with 1 + t = a/b, for positive a and b, of which one may be 1e-300 of the other.
+
+    Examples
+    --------
+    >>> float(ratio_gap(1e-30, 1.0).round(4))
+    68.0776
+    """
+    t = (a - b) / b
+    far = t < -0.5  # there a/b - 1 has lost digits of a/b, all of them below 1e-16
+    logarithm = np.log(np.where(far, a, 1.0)) - np.log(np.where(far, b, 1.0))
+    return np.where(far, t - logarithm, log1p_gap(np.where(far, 0.0, t)))

@@ -328,6 +328,7 @@ class QuasiBinomial(Binomial):
 
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "quasibinomial"
+    bounds_deviance: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.binomial)
     dispersion_fixed: ClassVar[bool] = False
     quasi: ClassVar[bool] = True

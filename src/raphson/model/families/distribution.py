@@ -81,6 +81,9 @@ class Distribution:
     traced_step: ClassVar[Any] = None
     """What `own_rows` computes as a traced function (η, weight, row arrays, curved), or None where it takes NumPy."""
 
+    bounds_deviance: ClassVar[bool] = False
+    """Whether minus twice the rows' values is their deviance, or more."""
+
     by_hand: ClassVar[Any] = None
     """The rows in NumPy (:mod:`raphson.model.families.rows_by_hand`), which replace compiled ones in this class, not in
     a class that is derived from it; or None."""

@@ -21,7 +21,7 @@ from raphson.model.families.links import Identity, Inverse, InverseSquared, Link
 from raphson.model.families.structure import structured
 from raphson.model.families.tails import Tails, log_gamma_tails
 from raphson.model.spread import poisson_terms
-from raphson.special.elementary import log1p_gap, log1p_gap_ratio, times, with_derivatives
+from raphson.special.elementary import log1p_gap_ratio, ratio_gap, times, with_derivatives
 from raphson.special.gamma import log_minus_digamma, stirling_remainder
 
 _LOG_2PI = 1.8378770664093453
@@ -329,6 +329,7 @@ class Gamma(PositiveMean):
     dispersion_in_deviances: ClassVar[tuple[float, float]] = (0.49, 1.02)
     name: ClassVar[str] = "gamma"
     sufficient: ClassVar[bool] = True
+    bounds_deviance: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.gamma)
     default_link: ClassVar[str] = "inverse"
     canonical_link: ClassVar[str] = "inverse"
@@ -382,7 +383,7 @@ class Gamma(PositiveMean):
     ) -> float:
         y = np.asarray(y, dtype=np.float64)
         weight = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
-        deviance = 2.0 * log1p_gap((y - mean) / mean)
+        deviance = 2.0 * ratio_gap(y, mean)
         there = weight > 0
         return self.dispersion_of(float(np.sum(weight[there] * deviance[there])), y[there], weight[there], weights_kind)
 
@@ -461,6 +462,7 @@ class InverseGaussian(PositiveMean):
     link: Link = None  # type: ignore[assignment]
     dispersion_is_mean_deviance: ClassVar[bool] = True
     name: ClassVar[str] = "inverse_gaussian"
+    bounds_deviance: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.inverse_gaussian)
     default_link: ClassVar[str] = "inverse_squared"
     canonical_link: ClassVar[str] = "inverse_squared"
@@ -563,7 +565,7 @@ def poisson_excess(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
     x, mean = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(mean, dtype=np.float64))
     positive = np.where(x > 0, x, 1.0)
     # x [d - log(1 + d)] with 1 + d = mean/x
-    return np.where(x > 0, positive * log1p_gap((mean - positive) / positive), mean)
+    return np.where(x > 0, positive * ratio_gap(mean, positive), mean)
 
 
 def poisson_peak(y: np.ndarray) -> np.ndarray:

@@ -54,6 +54,7 @@ class Tweedie(PositiveMean):
     link: Link = None  # type: ignore[assignment]
     name: ClassVar[str] = "tweedie"
     default_link: ClassVar[str] = "log"
+    bounds_deviance: ClassVar[bool] = True
     by_hand: ClassVar[Any] = staticmethod(rows_by_hand.tweedie)
 
     def __post_init__(self) -> None:

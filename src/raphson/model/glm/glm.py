@@ -233,7 +233,17 @@ class GeneralisedLinearModel(Model):
         """The objective at starting values inside the domain; those of a constant mean if `plain`."""
         y, weight = self.likelihood.responses or (self.y, self.row_weight)
         eta = np.asarray(self.family.start_eta(y, weight))
-        return start_from(self.likelihood, self.objective, eta, lambda: eta @ weight / weight.sum(), need, plain)
+
+        def constant() -> np.ndarray:
+            level = eta @ weight / weight.sum()
+            mean = self.family.start_mean(y, weight)
+            if len(mean) == 1:
+                # The mean of the responses is the maximum of a constant. By that of their η = log y, responses of 1e-80
+                # among some of 1 would put it where the largest are 1e40 times their means.
+                level[0] = self.family.link.link(mean @ weight / weight.sum())[0]
+            return level
+
+        return start_from(self.likelihood, self.objective, eta, constant, need, plain)
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """A reason where the likelihood is not concave and the mean not constant."""
@@ -338,7 +348,8 @@ class GeneralisedLinearModel(Model):
     def _without_error(self, dispersion: float) -> bool:
         """Whether the fitted means equal the responses up to rounding."""
         squares, spread = (self.row_weight @ values for values in (self.y**2, self.family.variance(self.y)))
-        return bool(dispersion * spread <= PERFECT * squares)
+        # Responses of 0 and 1 have no variance V(y) of their own, however they are fitted.
+        return bool(dispersion * spread <= PERFECT * squares and (spread > 0 or dispersion <= PERFECT))
 
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
         """The family's limit, or what is left beside rows whose responses are certain."""

@@ -208,7 +208,8 @@ class GroupedModel:
         squares, spread = y * y, family.variance(y)
         if w is not None:
             squares, spread = w * squares, w * spread
-        exact = ~(dispersion * spread.sum(axis=1) > PERFECT * squares.sum(axis=1))
+        squares, spread = squares.sum(axis=1), spread.sum(axis=1)
+        exact = ~(dispersion * spread > PERFECT * squares) & ~((spread == 0) & (dispersion > PERFECT))
         return constant | exact | (largest > LARGEST_PLAIN) | (largest < 1.0 / LARGEST_PLAIN)
 
     # -- at the estimates -------------------------------------------------------------------------------------------
