@@ -82,7 +82,7 @@ def test_errors_of_a_known_level_are_by_the_delta_method(sleep):
     def eta(one):
         spot = criterion.at(one)
         assert spot is not None
-        return spot.mode.eta[rows].copy()
+        return spot.mode.eta.reshape(-1)[rows].copy()
 
     steps = 1e-4 * np.maximum(np.abs(theta), 1.0)
     slopes = np.stack([(eta(theta + d) - eta(theta - d)) / (2 * d.sum()) for d in np.diag(steps)])

@@ -93,7 +93,7 @@ def test_weights(family, kind, grouping_term):
             Density(density.family, density.y[copies], None, None, "precision"),
             model.X[copies],
             [term.take_rows(copies) for term in model.terms],
-            model.offset[copies],
+            model.offset[:, copies],
             True,
         )
         np.testing.assert_allclose(here.value, same.evaluate(theta).value, rtol=1e-12)
@@ -145,7 +145,7 @@ def test_the_value_is_the_marginal_likelihood_of_a_normal_response(grouping_term
         Z, L = term.matrix(), scale.matrix(entries)
         G = np.kron(np.eye(term.n_levels), L @ L.T)
         V += Z @ G @ Z.T
-    r = model.density.y - model.offset - model.X @ theta[: model.p]
+    r = model.density.y - model.offset[0] - model.X @ theta[: model.p]
     direct = -0.5 * (N * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + r @ np.linalg.solve(V, r))
     assert abs(model.evaluate(theta).value - direct) < 1e-9
 

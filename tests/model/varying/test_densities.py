@@ -42,12 +42,17 @@ def test_each_derivative_is_that_of_the_one_before(name, link, eta):
     family = type(family)(link=link)
     density = Density(family, RESPONSES[name], None, None, "precision")
     h = 1e-5
-    here, above, below = (density.at(at, 0.2, 4) for at in (eta, eta + h, eta - h))
-    for name, derivative, sign in [("score", "weight", -1), ("weight", "weight1", 1), ("weight1", "weight2", 1)]:
-        if getattr(here, derivative) is not None:
-            slope = sign * (getattr(above, name) - getattr(below, name)) / (2 * h)
-            expected = getattr(here, derivative)
+    here, above, below = (density.at(at[None], 0.2, 4) for at in (eta, eta + h, eta - h))
+    towers = [[-one.score[0], *(derivative(one, *[0] * k) for k in (2, 3, 4))] for one in (here, above, below)]
+    for expected, high, low in zip(towers[0][1:], towers[1], towers[2], strict=False):
+        if expected is not None:
+            slope = (high - low) / (2 * h)
             np.testing.assert_allclose(expected + 0 * eta, slope, rtol=1e-6, atol=1e-7 * np.abs(slope).max())
+
+
+def derivative(rows, *index):
+    """W with these indices; None where it is 0."""
+    return {2: rows.weight, 3: rows.third, 4: rows.fourth}[len(index)].at(*index)
 
 
 def test_autodiff_agrees_with_what_is_written_out():
@@ -63,14 +68,16 @@ def test_derivatives_by_the_scale(family):
     family = families.resolve(family)
     y = RESPONSES["poisson"] if family.name == "negative_binomial" else RESPONSES[family.name]
     density, tau, h = Density(family, y, None, None, "precision"), 0.3, 1e-5
-    here, above, below = (density.at(ETA, at, 4) for at in (tau, tau + h, tau - h))
-    pairs = [("total", "tau"), ("tau", "tau2"), ("score", "score_tau"), ("score_tau", "score_tau2")]
-    pairs += [("weight", "weight_tau"), ("weight_tau", "weight_tau2")]
-    if here.weight1 is not None:
-        pairs.append(("weight1", "weight_tau_eta"))
-    for name, derivative in pairs:
-        slope = (getattr(above, name) - getattr(below, name)) / (2 * h)
-        np.testing.assert_allclose(getattr(here, derivative), slope, rtol=1e-6, atol=1e-6)
+    here, above, below = (density.at(ETA[None], at, 4) for at in (tau, tau + h, tau - h))
+    for value, slope in [("total", "tau"), ("tau", "tau2"), ("each_tau", "each_tau2")]:
+        found = (getattr(above, value) - getattr(below, value)) / (2 * h)
+        np.testing.assert_allclose(getattr(here, slope), found, rtol=1e-6, atol=1e-6)
+    for index in [(0,), (0, 1), (0, 0), (0, 0, 1), (0, 0, 0)]:
+        values = [-one.score[0] if index == (0,) else derivative(one, *index) for one in (above, below)]
+        if values[0] is None:
+            continue
+        slope, found = (values[0] - values[1]) / (2 * h), derivative(here, *index, 1)
+        np.testing.assert_allclose(found, slope, rtol=1e-6, atol=1e-6)
 
 
 def test_large_shapes_keep_their_digits():

@@ -125,9 +125,9 @@ def test_modes_and_their_deviations(fitted):
 def test_predictors(fitted):
     _, at, expected = fitted
     rows = np.array(expected["fitted"]["rows_from_1"]) - 1
-    np.testing.assert_allclose(at.spot.mode.eta[rows], expected["fitted"]["eta"], rtol=1e-10)
-    random = at.eta_of_terms() + at.criterion.X @ at.beta
-    np.testing.assert_allclose(random, at.spot.mode.eta, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(at.spot.mode.eta[0, rows], expected["fitted"]["eta"], rtol=1e-10)
+    random = at.eta_of_terms()[0] + at.criterion.X @ at.beta
+    np.testing.assert_allclose(random, at.spot.mode.eta[0], rtol=1e-10, atol=1e-10)
 
 
 def test_effective_degrees_of_freedom(fitted):

@@ -116,6 +116,6 @@ def test_the_value_is_the_likelihood_with_the_sum_of_the_penalties(grouping_term
     theta = np.array([0.3, 0.2, 0.4, 0.3, 0.5, 0.9, 0.2])
     G = [np.kron(np.eye(7), np.diag([0.4**2, 0.3**2])), np.linalg.inv(np.diag(penalties(2).T @ [0.5**-2, 0.9**-2]))]
     V = np.exp(0.2) * np.eye(N) + sum(t.matrix() @ one @ t.matrix().T for t, one in zip(model.terms, G, strict=True))
-    r = model.density.y - model.offset - model.X @ theta[:2]
+    r = model.density.y - model.offset[0] - model.X @ theta[:2]
     direct = -0.5 * (N * np.log(2 * np.pi) + np.linalg.slogdet(V)[1] + r @ np.linalg.solve(V, r))
     assert model.evaluate(theta).value == pytest.approx(direct, abs=1e-9)

@@ -47,6 +47,8 @@ class VaryingTerm:
         Of a tensor product, the name of what each penalty is of: its variable.
     penalties : ndarray of float64, shape (q, c), or None
         Of a tensor product, the diagonals d_m ≥ 0; none of the columns has 0 in all of them.
+    predictor : int
+        The number of the predictor that it adds to.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class VaryingTerm:
     smooth: bool = False
     margins: tuple[str, ...] = ()
     penalties: np.ndarray | None = None
+    predictor: int = 0
 
     @property
     def width(self) -> int:

@@ -27,7 +27,7 @@ def degrees_of_freedom(at: AtMaximum, combinations: np.ndarray) -> np.ndarray:
     """(q,) ν of the combinations (q, p) of the coefficients β."""
     criterion, mode = at.criterion, at.spot.mode
     layout, factors = criterion.layout, criterion.factors(at.theta)
-    own = layout.slices[layout.fixed]
+    own = layout.place_of_fixed
     out = np.full(len(combinations), np.nan)
     for row, c in enumerate(combinations):
         unit = np.zeros(layout.size)

@@ -15,11 +15,9 @@ import numpy as np
 from raphson.data.varying.term import Structure, VaryingTerm
 from raphson.fit.file import array, expect, is_count, is_list, is_number, is_texts, listed
 from raphson.model.families.distribution import Distribution
-from raphson.model.varying.algebra import Eliminated
 from raphson.model.varying.criterion import Criterion, Inner
-from raphson.model.varying.layout import Layout, Pairs
+from raphson.model.varying.layout import Pairs
 from raphson.model.varying.results import AtMaximum
-from raphson.model.varying.scales import scales_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +37,9 @@ class WithoutRows(Criterion):
         quadratic = bool(getattr(family, "quadratic", False))
         scaled = not family.dispersion_fixed
         self.density: Any = SimpleNamespace(
-            family=family, y=np.zeros(0), scaled=scaled, has_tau=tau, quadratic=quadratic
+            family=family, y=np.zeros(0), scaled=scaled, has_tau=tau, quadratic=quadratic, n_predictors=1
         )
-        self.X, self.terms, self.restricted = np.zeros((0, p)), terms, restricted
-        self.layout = Layout(self.X if restricted else None, terms)
-        self.form = Eliminated(self.layout)
-        self.scales = scales_of(terms)
-        self.n_entries = sum(one.count for one in self.scales)
-        self.p = 0 if restricted else p
+        self._arrange([np.zeros((0, p))], terms, restricted)
 
 
 def stored(at: AtMaximum, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:

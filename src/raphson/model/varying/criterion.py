@@ -1,28 +1,31 @@
 r"""The criterion V(θ) that chooses how much coefficients vary, with its exact gradient and Hessian.
 
-    η = offset + Xβ + Σ_k Z_k Λ_k u_k,    h(v; θ) = Σ log f(y | η) − ½ uᵀu,    H = AᵀWA + I_u,  A = ∂η/∂v
+    η_a = offset_a + X_aβ_a + Σ_k Z_k Λ_k u_k,    h(v; θ) = Σ log f(y | η) − ½ uᵀu,    H = AᵀWA + I_u,  A = ∂η/∂v
     V(θ) = max_v h − ½ log|H| + ½ p log 2π
 
 is the Laplace approximation of the likelihood integrated over v, and exact for the normal distribution with the
-identity link. v has the u, whose integral has the constants of their prior cancel, and for REML the p coefficients β
-too; for ML these are among θ, with the entries ψ of Λ (:mod:`.scales`) and the τ of the family (:mod:`.densities`).
+identity link. A density has a predictor η_a for each of its parameters, and a term adds to one of them; in a row W is
+the matrix W_ab = −∂²log f/∂η_a∂η_b, and W_abc, W_abcd are its derivatives. v has the u, whose integral has the
+constants of their prior cancel, and for REML the p coefficients β of all predictors too; for ML these are among θ, with
+the entries ψ of Λ (:mod:`.scales`) and the τ of a family (:mod:`.densities`): a predictor with one constant, which is
+never integrated.
 
 η is linear in v, with A_j = ∂A/∂ψ_j and A_jk = ∂²A/∂ψ_j∂ψ_k, which is 0 but for tensor products, as only their Λ are
-not linear in their entries. Along θ_j the mode moves by v_j and the predictors by η_j:
+not linear in their entries. Along θ_j the mode moves by v_j and the predictors by η_j, and with s = ∂log f/∂η and sums
+over the predictors b, c and d,
 
-    H v_j = g_j = A_jᵀs + Aᵀ(−W ∂_jη + s_τ δ_j),    η_j = ∂_jη + A v_j,    s = ∂log f/∂η
-    V_j = ∂_jh − ½ tr(H⁻¹H_j),    H_j = A_jᵀWA + AᵀWA_j + AᵀẆ_jA,    Ẇ_j = W_η η_j + W_τ δ_j,
+    H v_j = g_j = A_jᵀs − AᵀW∂_jη,    η_j = ∂_jη + A v_j
+    V_j = ∂_jh − ½ tr(H⁻¹H_j),    H_j = A_jᵀWA + AᵀWA_j + AᵀẆ_jA,    Ẇ_j = W_··c η_jc.
 
-where δ_j is 1 for τ and 0 for all others. With h_i = a_iᵀH⁻¹a_i and the adjoint q = H⁻¹Aᵀ(h W_η), Σ h_i Ẇ_j needs no
-v_j. Differentiated once more,
+With the matrix h = aH⁻¹aᵀ of a row, whose predictors have the rows a of A, t_c = Σ_ab h_ab W_abc and the adjoint
+q = H⁻¹Aᵀt, Σ h Ẇ_j needs no v_j. Differentiated once more,
 
     V_jk = ∂_jkh + g_jᵀv_k + ½ tr(H⁻¹H_jH⁻¹H_k)
-           − tr(H⁻¹A_jᵀWA_k) − tr(H⁻¹A_jᵀẆ_kA) − tr(H⁻¹A_kᵀẆ_jA) − tr(H⁻¹A_jkᵀWA) − ½ Σ h_i Ẅ_jk
-    Σ h Ẅ_jk = Σ h [W_ηη η_jη_k + W_ητ(η_jδ_k + η_kδ_j) + W_ττδ_jδ_k + W_η(A_jv_k + A_kv_j + A_jkv)] + qᵀH v_jk
-    H v_jk = A_jᵀṡ_k + A_kᵀṡ_j + A_jkᵀs
-             + Aᵀ[−W_ηη_jη_k − W_τ(η_jδ_k + η_kδ_j) + s_ττδ_jδ_k − W(A_jv_k + A_kv_j + A_jkv)]
+           − tr(H⁻¹A_jᵀWA_k) − tr(H⁻¹A_jᵀẆ_kA) − tr(H⁻¹A_kᵀẆ_jA) − tr(H⁻¹A_jkᵀWA) − ½ Σ h Ẅ_jk
+    Σ h Ẅ_jk = Σ h W_··cd η_jc η_kd + Σ t_c(A_jv_k + A_kv_j + A_jkv)_c + qᵀH v_jk
+    H v_jk = A_jᵀṡ_k + A_kᵀṡ_j + A_jkᵀs − Aᵀ[W_·cd η_jc η_kd + W(A_jv_k + A_kv_j + A_jkv)]
 
-with ṡ_j = −Wη_j + s_τδ_j, and sᵀA_jkv in ∂_jkh: the second derivative of the mode enters through q alone.
+with ṡ_j = −Wη_j, and sᵀA_jkv in ∂_jkh: the second derivative of the mode enters through q alone.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +49,7 @@ from raphson.model.varying.mode import Mode, climb
 from raphson.model.varying.moments import Moments, QuadraticMode
 from raphson.model.varying.quadratic import QuadraticDerivatives
 from raphson.model.varying.scales import Scale, scales_of
+from raphson.model.varying.tensors import Symmetric
 
 LOG_2PI = 1.8378770664093453
 
@@ -66,32 +72,48 @@ class Spot:
 
 
 class Criterion(Objective):
-    """V as a function of θ = (β for ML, the entries of all Λ, τ).
+    """V as a function of θ = (β of all predictors for ML, the entries of all Λ, τ).
 
     Parameters
     ----------
     density : of the rows.
-    X : (n, p).
+    designs : the columns (n, p) of each of its K predictors; an array where there is one.
     terms : the varying terms.
-    offset : (n,) or None.
+    offset : (K, n), or (n,) of one predictor; None for 0.
     restricted : whether β is integrated too (REML).
     """
 
     def __init__(
         self,
         density: Density,
-        X: np.ndarray,
+        designs: np.ndarray | Sequence[np.ndarray],
         terms: Sequence[VaryingTerm],
         offset: np.ndarray | None,
         restricted: bool,
     ) -> None:
-        self.density, self.X, self.terms, self.restricted = density, X, list(terms), restricted
-        self.offset = np.zeros(len(density.y)) if offset is None else offset
-        self.layout = Layout(X if restricted else None, terms)
+        self.density = density
+        shape = density.n_predictors, len(density.y)
+        self.offset = np.zeros(shape) if offset is None else np.broadcast_to(offset, shape)
+        self._arrange(designs, terms, restricted)
+
+    def _arrange(
+        self, designs: np.ndarray | Sequence[np.ndarray], terms: Sequence[VaryingTerm], restricted: bool
+    ) -> None:
+        """Set what follows from the columns alone."""
+        self.designs = [designs] if isinstance(designs, np.ndarray) else list(designs)
+        self.X = self.designs[0] if len(self.designs) == 1 else np.concatenate(self.designs, axis=1)
+        """(n, p) the columns of all predictors, one after the other."""
+        self.terms, self.restricted = list(terms), restricted
+        self.layout = Layout(self.designs if restricted else [], terms)
         self.form = Eliminated(self.layout)
         self.scales: list[Scale] = scales_of(terms)
         self.n_entries = sum(one.count for one in self.scales)
-        self.p = 0 if restricted else X.shape[1]
+        ends = np.cumsum([0, *(X.shape[1] for X in self.designs)])
+        self.columns_of = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        """Where the coefficients of each predictor are in β."""
+        self.p = 0 if restricted else int(ends[-1])
+        self.begin = np.zeros(self.layout.size)
+        """Where the first climb to a mode starts."""
         self._last: np.ndarray | None = None
         self._spot: Spot | None = None
 
@@ -107,32 +129,32 @@ class Criterion(Objective):
         if not self.restricted:
             made.joint = self.joint.with_responses(y)
         elif made.density.quadratic:
-            made.moments = Moments(made.density, self.layout, self.offset, self.moments)
+            made.moments = Moments(made.density, self.layout, self.offset[0], self.moments)
         return made
 
     def of_terms(self, terms: Sequence[VaryingTerm]) -> Criterion:
         """The same with other varying terms."""
-        return Criterion(self.density, self.X, terms, self.offset, self.restricted)
+        return Criterion(self.density, self.designs, terms, self.offset, self.restricted)
 
     @cached_property
     def joint(self) -> Criterion:
         """The criterion with β integrated."""
-        return self if self.restricted else Criterion(self.density, self.X, self.terms, self.offset, True)
+        return self if self.restricted else Criterion(self.density, self.designs, self.terms, self.offset, True)
 
     @cached_property
     def moments(self) -> Moments:
         """Cross-products of all columns, for a quadratic log density."""
         joint = self.joint
-        return Moments(self.density, self.layout, self.offset) if joint is self else joint.moments
+        return Moments(self.density, self.layout, self.offset[0]) if joint is self else joint.moments
 
     def of_own(self, blocks: Blocks) -> Blocks:
         """The blocks of this layout among those of all columns."""
         if self.restricted:
             return blocks
-        without = self.joint.layout.fixed
-        kept = [k for k in range(len(self.joint.layout.pieces)) if k != without]
+        without = set(self.joint.layout.fixed)
+        kept = [k for k in range(len(self.joint.layout.pieces)) if k not in without]
         number = {k: i for i, k in enumerate(kept)}
-        return {(number[k], number[j]): one for (k, j), one in blocks.items() if without not in (k, j)}
+        return {(number[k], number[j]): one for (k, j), one in blocks.items() if not without & {k, j}}
 
     def own_part(self, b: np.ndarray) -> np.ndarray:
         """The coefficients of this layout among those of all columns, (size,) or (m, size)."""
@@ -149,6 +171,29 @@ class Criterion(Objective):
             return own
         at = self.joint.layout.place_of_fixed
         return np.concatenate([own[: at.start], beta, own[at.start :]])
+
+    def predictor_of(self, j: int) -> int:
+        """The predictor that θ_j adds to; that of τ comes after all others."""
+        return int(self._predictors[j])
+
+    @cached_property
+    def _predictors(self) -> np.ndarray:
+        widths = [X.shape[1] for X in self.designs] if self.p else []
+        of_entries = [
+            term.predictor for one, term in zip(self.scales, self.terms, strict=True) for _ in range(one.count)
+        ]
+        of_tau = [self.density.n_predictors] if self.density.has_tau else []
+        return np.array([*np.repeat(np.arange(len(widths)), widths), *of_entries, *of_tau], dtype=int)
+
+    @cached_property
+    def own(self) -> dict[int, Any]:
+        """Which θ_j add to each predictor: a slice where they are together."""
+        out: dict[int, Any] = {}
+        for a in np.unique(self._predictors).tolist():
+            at = np.flatnonzero(self._predictors == a)
+            together = at[-1] - at[0] + 1 == len(at)
+            out[a] = slice(int(at[0]), int(at[-1]) + 1) if together else at
+        return out
 
     @property
     def n_params(self) -> int:
@@ -192,14 +237,14 @@ class Criterion(Objective):
         if self._spot is not None and np.array_equal(self._spot.theta, theta):
             return self._spot
         inner_problem = Inner(self, theta)
-        start = np.zeros(self.layout.size) if self._last is None else self._last
+        start = self.begin if self._last is None else self._last
         mode = inner_problem.climb(start)
         if mode is None and self._last is not None:
-            mode = inner_problem.climb(np.zeros(self.layout.size))
+            mode = inner_problem.climb(self.begin)
         if mode is None or mode.factor.log_det is None:
             return None
         self._last = mode.v
-        flat = 0.5 * LOG_2PI * self.X.shape[1] if self.restricted else 0.0
+        flat = 0.5 * LOG_2PI * self.columns_of[-1].stop if self.restricted else 0.0
         self._spot = Spot(theta.copy(), mode, mode.value - 0.5 * mode.factor.log_det + flat)
         return self._spot
 
@@ -253,29 +298,47 @@ class Inner:
 
     @cached_property
     def base(self) -> np.ndarray:
-        """(n,) what is added to the columns of the layout."""
+        """(K, n) what is added to the columns of the layout."""
         criterion = self.criterion
-        return criterion.offset + criterion.X @ self.theta[: criterion.p] if criterion.p else criterion.offset
+        if not criterion.p:
+            return criterion.offset
+        out = criterion.offset.copy()
+        for a, (X, own) in enumerate(zip(criterion.designs, criterion.columns_of, strict=True)):
+            if X.shape[1]:
+                out[a] += X @ self.theta[own]
+        return out
 
     def all_coefficients(self, v: np.ndarray) -> np.ndarray:
         """(β, Λu) of all columns."""
         criterion = self.criterion
         return criterion.among_all(criterion.moved_by(v, self.factors), self.theta[: criterion.p])
 
+    @property
+    def predictors(self) -> list[int]:
+        """The predictors that v adds to."""
+        return self.criterion.layout.predictors
+
     def eta(self, v: np.ndarray) -> np.ndarray:
-        return self.base + self.criterion.layout.product(self.criterion.moved_by(v, self.factors))
+        parts, base = self.criterion.layout.product(self.criterion.moved_by(v, self.factors)), self.base
+        if len(parts) == 1 == len(base):
+            return base + parts[0]
+        out = base.copy()
+        for a, part in parts.items():
+            out[a] += part
+        return out
 
     def rows(self, eta: np.ndarray, order: int) -> Rows:
-        return self.criterion.density.at(eta, self.tau, order)
+        return self.criterion.density.at(eta, self.tau, order, self.predictors)
 
     def penalty(self, v: np.ndarray) -> float:
         return 0.5 * float((self.random * v) @ v)
 
     def gradient(self, v: np.ndarray, rows: Rows) -> np.ndarray:
         criterion = self.criterion
-        return criterion.moved_back(criterion.layout.transposed(rows.score), self.factors) - self.random * v
+        score = dict(enumerate(rows.score))
+        return criterion.moved_back(criterion.layout.transposed(score), self.factors) - self.random * v
 
-    def hessian(self, weight: np.ndarray) -> tuple[Blocks, Factor]:
+    def hessian(self, weight: Symmetric) -> tuple[Blocks, Factor]:
         K = self.criterion.layout.cross(weight)
         return K, self.factored(K)
 

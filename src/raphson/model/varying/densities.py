@@ -9,7 +9,8 @@ The ready families are written out (:mod:`.higher`); the others come from autodi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -23,6 +24,7 @@ from raphson.errors import ModelError
 from raphson.model.families.links import Identity, Log, Logit
 from raphson.model.families.rows_by_hand import hand_rows
 from raphson.model.varying.higher import negative_binomial, third_and_fourth
+from raphson.model.varying.tensors import Symmetric
 from raphson.numeric import anchor, x64
 from raphson.special.gamma import log_minus_digamma
 
@@ -32,31 +34,25 @@ LARGE_SHAPE = 1e4
 
 @dataclass
 class Rows:
-    """Σ log f, and row derivatives at one (η, τ), each (n,) and weighted.
+    """Σ log f, and row derivatives of log f by its predictors, each (n,) and weighted. τ comes after the predictors.
 
     Attributes
     ----------
     total : Σ w log f, every constant included.
-    score, weight, weight1, weight2 : ∂ log f/∂η, W = −∂²/∂η², ∂W/∂η and ∂²W/∂η².
-    weight1 and weight2 are None where W does not depend on η, and those by τ where there is no τ.
-    each, each_tau, each_tau2 : (n,) log f without its constants, and its derivatives by τ.
+    score : ∂ log f by each predictor.
+    weight, third, fourth : W_ab = −∂² log f by two predictors, and W_abc and W_abcd, its derivatives by further ones,
+        as far as they are needed: one index of `third` and two of `fourth` are among the predictors that are asked for.
     tau, tau2 : sums of the first and second derivative by τ.
-    score_tau, score_tau2 : ∂ and ∂² of the score by τ.
-    weight_tau, weight_tau_eta, weight_tau2 : derivatives of W.
+    each, each_tau, each_tau2 : (n,) log f without its constants, and its derivatives by τ.
     """
 
     total: float
-    score: np.ndarray
-    weight: np.ndarray
-    weight1: Any = None
-    weight2: Any = None
+    score: Sequence[np.ndarray]
+    weight: Symmetric
+    third: Symmetric = field(default_factory=Symmetric)
+    fourth: Symmetric = field(default_factory=Symmetric)
     tau: float = 0.0
     tau2: float = 0.0
-    score_tau: Any = None
-    score_tau2: Any = None
-    weight_tau: Any = None
-    weight_tau_eta: Any = None
-    weight_tau2: Any = None
     each: Any = None
     each_tau: Any = None
     each_tau2: Any = None
@@ -82,6 +78,8 @@ class Density:
         """Whether τ is the logarithm of a dispersion."""
         self.joint = family.n_predictors == 2
         """Whether τ is the family's second predictor."""
+        self.n_predictors = 1
+        """The number K of predictors, without τ."""
         self.quadratic = bool(getattr(family, "quadratic", False))
         """Whether W does not depend on η."""
         if family.quasi:
@@ -140,14 +138,16 @@ class Density:
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
-    def value(self, eta: np.ndarray, tau: float) -> float:
-        """Σ w log f."""
-        return self.at(eta, tau, 1).total
+    def at(self, eta: np.ndarray, tau: float, order: int = 4, inside: Sequence[int] = (0,)) -> Rows:
+        """The rows at predictors (K, n), with derivatives up to an order of 2, 3 or 4.
 
-    def at(self, eta: np.ndarray, tau: float, order: int = 4) -> Rows:
-        """The rows at predictors (n,), with derivatives by η up to an order of 2, 3 or 4."""
+        Parameters
+        ----------
+        inside : the predictors that one index of the third and two of the fourth derivatives are among.
+        """
+        del inside  # there is one predictor
         with np.errstate(all="ignore"):
-            return self._joint_rows(eta, tau, order) if self.joint else self._rows(eta, tau, order)
+            return self._joint_rows(eta[0], tau, order) if self.joint else self._rows(eta[0], tau, order)
 
     def _rows(self, eta: np.ndarray, tau: float, order: int) -> Rows:
         phi = float(np.exp(tau)) if self.scaled else 1.0
@@ -158,17 +158,21 @@ class Density:
             parts = [np.where(self.present, one, 0.0) for one in parts]
         base, base1, base2 = self._constant(phi)
         value = float(np.sum(parts[0]))
-        out = Rows(value + base, parts[1], -parts[2], each=parts[0])
-        if order > 2:
-            out.weight1 = None if self.quadratic else -parts[3]
+        out = Rows(value + base, [parts[1]], Symmetric({(0, 0): -parts[2]}), each=parts[0])
+        if order > 2 and not self.quadratic:
+            out.third[0, 0, 0] = -parts[3]
         if order > 3 and not self.quadratic:
-            out.weight2 = -parts[4]
-        if self.scaled:
+            out.fourth[0, 0, 0, 0] = -parts[4]
+        if self.scaled and order > 2:
             out.tau, out.tau2 = base1 - value, base2 + value
             out.each_tau, out.each_tau2 = -parts[0], parts[0]
-            out.score_tau, out.score_tau2 = -out.score, out.score
-            out.weight_tau, out.weight_tau2 = -out.weight, out.weight
-            out.weight_tau_eta = None if out.weight1 is None else -out.weight1
+            # a derivative by τ is minus itself
+            weight, score = out.weight[0, 0], parts[1]
+            out.weight[0, 1] = score
+            out.third |= {(0, 0, 1): -weight, (0, 1, 1): -score}
+            out.fourth[0, 0, 1, 1] = weight
+            if not self.quadratic:
+                out.fourth[0, 0, 0, 1] = parts[3]
         return out
 
     def _unit(self, eta: np.ndarray, order: int) -> list[Any]:
@@ -195,17 +199,14 @@ class Density:
         more = negative_binomial(type(self.family.link), self.y, eta, tau) if order > 2 else None
         if rows is None or (order > 2 and more is None):
             return self._joint_by_autodiff(both, order)
-        out = Rows(
-            self._summed(rows.value) + self._base, self._counted(rows.score[0]), self._counted(rows.observed[0, 0])
-        )
+        weight = self._counted(rows.observed[0, 0])
+        out = Rows(self._summed(rows.value) + self._base, [self._counted(rows.score[0])], Symmetric({(0, 0): weight}))
         out.each = self._counted(rows.value)
         if more is not None:
             out.each_tau, out.each_tau2 = self._counted(rows.score[1]), -self._counted(rows.observed[1, 1])
             out.tau, out.tau2 = float(np.sum(out.each_tau)), float(np.sum(out.each_tau2))
-            out.score_tau = -self._counted(rows.observed[0, 1])
-            third, fourth, by_tau, by_tau_eta, score_tau2, by_tau2 = (self._counted(one) for one in more)
-            out.weight1, out.weight2, out.score_tau2 = -third, -fourth, score_tau2
-            out.weight_tau, out.weight_tau_eta, out.weight_tau2 = -by_tau, -by_tau_eta, -by_tau2
+            out.weight[0, 1] = self._counted(rows.observed[0, 1])
+            _higher(out, *(self._counted(one) for one in more))
         return out
 
     def _counted(self, values: np.ndarray) -> np.ndarray:
@@ -218,14 +219,19 @@ class Density:
 
     def _joint_by_autodiff(self, both: np.ndarray, order: int) -> Rows:
         found = self._counted(_by_blocks(self.family, self.y, both, 4 if order > 2 else 2))
-        out = Rows(float(np.sum(found[0])) + self._base, found[1], -found[2], each=found[0])
+        out = Rows(float(np.sum(found[0])) + self._base, [found[1]], Symmetric({(0, 0): -found[2]}), each=found[0])
         if order > 2:
-            out.weight1, out.weight2 = -found[3], -found[4]
-            out.tau, out.score_tau = float(np.sum(found[5])), found[6]
+            out.tau, out.tau2 = float(np.sum(found[5])), float(np.sum(found[9]))
             out.each_tau, out.each_tau2 = found[5], found[9]
-            out.weight_tau, out.weight_tau_eta = -found[7], -found[8]
-            out.tau2, out.score_tau2, out.weight_tau2 = float(np.sum(found[9])), found[10], -found[11]
+            out.weight[0, 1] = -found[6]
+            _higher(out, found[3], found[4], found[7], found[8], found[10], found[11])
         return out
+
+
+def _higher(out: Rows, third: Any, fourth: Any, by_tau: Any, by_tau_eta: Any, score_tau2: Any, by_tau2: Any) -> None:
+    """Take in ∂³_η, ∂⁴_η, ∂²_η∂_τ, ∂³_η∂_τ, ∂_η∂²_τ and ∂²_η∂²_τ of the log density."""
+    out.third |= {(0, 0, 0): -third, (0, 0, 1): -by_tau, (0, 1, 1): -score_tau2}
+    out.fourth |= {(0, 0, 0, 0): -fourth, (0, 0, 0, 1): -by_tau_eta, (0, 0, 1, 1): -by_tau2}
 
 
 # -- the canonical links, at the least cost ----------------------------------------------------------------------

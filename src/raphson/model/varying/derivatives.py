@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.model.varying.algebra import Conditioned
 from raphson.model.varying.layout import Blocks, times, times_right, transposed
+from raphson.model.varying.tensors import Symmetric, added, along, pairs, weighted
 
 if TYPE_CHECKING:
     from raphson.model.varying.criterion import Criterion, Spot
@@ -41,19 +42,30 @@ class Derivatives:
         criterion, layout = self.criterion, self.layout
         rows = self.rows = self.mode.rows
         J, p, n = criterion.n_params, criterion.p, criterion.n_rows
-        self.partial = np.zeros((J, n))  # ∂_jη
-        if p:
-            self.partial[:p] = criterion.X.T
+        self.partial = np.zeros((J, n))  # ∂_jη of the predictor that θ_j adds to
+        for X, own in zip(criterion.designs, criterion.columns_of, strict=True):
+            if p:
+                self.partial[own] = X.T
         for m, move in enumerate(self.moves):
-            self.partial[p + m] = layout.product(self._moved(self.mode.v, move))
-        self.raw_score = layout.transposed(rows.score)
-        gradient = self.partial @ rows.score - self._lost()
-        self.leverage = layout.row_forms(criterion.sandwich_inverse(self.factor.inverse, self.factors))
-        hw = self.leverage * rows.weight1
-        self.adjoint = self.factor.solve(self._back(layout.transposed(hw)))
+            at = criterion.predictor_of(p + m)
+            self.partial[p + m] = layout.product(self._moved(self.mode.v, move))[at]
+        tau = criterion.density.n_predictors
         if criterion.density.has_tau:
-            gradient[-1] += rows.tau - 0.5 * float(self.leverage @ rows.weight_tau)
-        self.gradient = gradient - 0.5 * (self.partial @ hw + self.g @ self.adjoint)
+            self.partial[-1] = 1.0
+        inside = layout.predictors
+        self.raw_score = layout.transposed({a: rows.score[a] for a in inside})
+        self.leverage = layout.row_forms(criterion.sandwich_inverse(self.factor.inverse, self.factors))
+        self.slopes = {a: weighted(self.leverage, rows.third, inside, a) for a in {*criterion.own, *inside}}
+        self.adjoint = self.factor.solve(self._back(layout.transposed(_present(self.slopes, inside))))
+        gradient = -self._lost()
+        for a, own in criterion.own.items():
+            direct = None if a == tau else rows.score[a]
+            direct = added(direct, self.slopes[a], -0.5)
+            if direct is not None:
+                gradient[own] += self.partial[own] @ direct
+        if criterion.density.has_tau:
+            gradient[-1] += rows.tau
+        self.gradient = gradient - 0.5 * (self.g @ self.adjoint)
 
     def _lost(self) -> np.ndarray:
         """(J,) tr(H⁻¹A_jᵀWA)."""
@@ -76,23 +88,19 @@ class Derivatives:
     @cached_property
     def g(self) -> np.ndarray:
         """(J, size) the g_j, each ∂_j of the inner gradient."""
-        J, p, tau = self.criterion.n_params, self.criterion.p, self.criterion.density.has_tau
+        J, p = self.criterion.n_params, self.criterion.p
         out = np.zeros((J, self.layout.size))
-        for j in range(J - tau):
+        for j in range(J):
             out[j] = self._back(self._bent(j))
         for m, move in enumerate(self.moves):
             out[p + m] += self._moved_back(self.raw_score, move)
-        if tau:
-            out[-1] = self._back(self._score_tau())
         return out
 
     def _bent(self, j: int) -> np.ndarray:
         """[X Z]ᵀ(−W ∂_jη)."""
-        return self.layout.transposed(-self.rows.weight * self.partial[j])
-
-    def _score_tau(self) -> np.ndarray:
-        """[X Z]ᵀ s_τ."""
-        return self.layout.transposed(self.rows.score_tau)
+        at, weight = self.criterion.predictor_of(j), self.rows.weight
+        moved = {a: added(None, weight.at(a, at), -self.partial[j]) for a in self.layout.predictors}
+        return self.layout.transposed(_present(moved, self.layout.predictors))
 
     @cached_property
     def steps(self) -> np.ndarray:
@@ -100,10 +108,30 @@ class Derivatives:
         return self.factor.solve(np.ascontiguousarray(self.g.T)).T
 
     @cached_property
-    def total(self) -> np.ndarray:
-        """(J, n) the η_j."""
-        moved = [self.layout.product(self.criterion.moved_by(one, self.factors)) for one in self.steps]
-        return self.partial + np.stack(moved)
+    def total(self) -> dict[int, np.ndarray]:
+        """(J, n) the η_j of each predictor; those of one that v does not add to, of its own θ alone."""
+        layout, criterion = self.layout, self.criterion
+        out = {a: self.partial[own] for a, own in criterion.own.items() if a not in layout.predictors}
+        moved = [layout.product(criterion.moved_by(one, self.factors)) for one in self.steps]
+        for a in layout.predictors:
+            out[a] = np.stack([one[a] for one in moved])
+            if a in criterion.own:
+                out[a][criterion.own[a]] += self.partial[criterion.own[a]]
+        return out
+
+    def _moving(self, a: int) -> np.ndarray:
+        """Which θ_j the rows of a predictor's `total` belong to."""
+        everything = np.arange(self.criterion.n_params)
+        return everything if a in self.layout.predictors else everything[self.criterion.own[a]]
+
+    def _along(self, j: int) -> dict[int, np.ndarray]:
+        """η_j, of each predictor that it moves."""
+        out = {}
+        for a, moved in self.total.items():
+            at = np.flatnonzero(self._moving(a) == j)
+            if len(at):
+                out[a] = moved[at[0]]
+        return out
 
     def _trace(
         self,
@@ -133,7 +161,7 @@ class Derivatives:
     # -- the Hessian ---------------------------------------------------------------------------------------------
 
     def _of_bend(self, bend: Sequence[np.ndarray | None]) -> float:
-        """What A_jk adds: sᵀA_jkv − tr(H⁻¹A_jkᵀWA) − ½ [(hW_η − W Aq)ᵀA_jkv + sᵀA_jkq]."""
+        """What A_jk adds: sᵀA_jkv − tr(H⁻¹A_jkᵀWA) − ½ [(t − W Aq)ᵀA_jkv + sᵀA_jkq]."""
         along = self._moved(self.mode.v, bend)
         lost = self._trace(self.factor.inverse, self.mode.K, bend, self.factors)
         return float(self.raw_score @ along) - lost - 0.5 * self._of_bend_by_mode(bend, along)
@@ -143,9 +171,16 @@ class Derivatives:
 
     @cached_property
     def turned(self) -> np.ndarray:
-        """[X Z]ᵀ(hW_η − W Aq)."""
-        along = self.layout.product(self.criterion.moved_by(self.adjoint, self.factors))
-        return self.layout.transposed(self.leverage * self.rows.weight1 - self.rows.weight * along)
+        """[X Z]ᵀ(t − W Aq)."""
+        inside, weight = self.layout.predictors, self.rows.weight
+        parts = {c: added(self.slopes[c], along(weight, self.less, c)) for c in inside}
+        return self.layout.transposed(_present(parts, inside))
+
+    @cached_property
+    def less(self) -> dict[int, np.ndarray]:
+        """−A q, of each predictor."""
+        moved = self.layout.product(self.criterion.moved_by(self.adjoint, self.factors))
+        return {a: -one for a, one in moved.items()}
 
     @cached_property
     def hessian(self) -> np.ndarray:
@@ -194,21 +229,34 @@ class Derivatives:
 
     def _own_second(self) -> np.ndarray:
         """(J, J) the ∂_jkh."""
-        rows, partial = self.rows, self.partial
-        out = -(partial * rows.weight) @ partial.T
+        out = self._between({a: (own, self.partial[own]) for a, own in self.criterion.own.items()}, self.rows.weight)
         if self.criterion.density.has_tau:
-            cross = partial[:-1] @ rows.score_tau
-            out[-1, :-1] += cross
-            out[:-1, -1] += cross
-            out[-1, -1] += rows.tau2
+            out[-1, -1] = -self.rows.tau2
+        return -out
+
+    def _between(self, moved: Mapping[int, tuple[Any, np.ndarray]], W: Symmetric) -> np.ndarray:
+        """(J, J) Σ W_cd η_jc η_kd, of rows η_j by predictor, with which θ_j they belong to."""
+        out = np.zeros((self.criterion.n_params,) * 2)
+        everything = np.arange(len(out))
+        for c, (own, rows) in moved.items():
+            for d, (others, columns) in moved.items():
+                w = W.at(c, d)
+                if d < c or w is None:
+                    continue
+                part = (rows * w) @ columns.T
+                out[np.ix_(everything[own], everything[others])] += part
+                if c != d:
+                    out[np.ix_(everything[others], everything[own])] += part.T
         return out
 
     def _dot(self, j: int) -> Blocks | None:
         """Cross-products with Ẇ_j; None where it is 0."""
-        dot = self.rows.weight1 * self.total[j]
-        if self.criterion.density.has_tau and j == self.criterion.n_params - 1:
-            dot = dot + self.rows.weight_tau
-        return self.layout.cross(dot)
+        moved, third, W = self._along(j), self.rows.third, Symmetric()
+        for a, b, _ in pairs(self.layout.predictors):
+            dot = along(third, moved, a, b)
+            if dot is not None:
+                W[a, b] = dot
+        return self.layout.cross(W) if W else None
 
     def _turned(self, j: int, dot: Blocks | None) -> Conditioned | None:
         """H_j ready for the traces of products."""
@@ -231,28 +279,31 @@ class Derivatives:
 
     def _bending(self) -> np.ndarray:
         """(J, J) Σ h Ẅ_jk."""
-        total = self.total
-        criterion, rows, layout = self.criterion, self.rows, self.layout
-        J, p, tau = criterion.n_params, criterion.p, criterion.density.has_tau
-        out = np.zeros((J, J))
-        h, q, W = self.leverage, self.adjoint, rows.weight
-        along = layout.product(criterion.moved_by(q, self.factors))  # A q
-        curve = h * rows.weight2 - along * rows.weight1
-        out += (total * curve) @ total.T
-        if tau:
-            mixed = total @ (h * rows.weight_tau_eta - along * rows.weight_tau)
-            out[-1] += mixed
-            out[:, -1] += mixed
-            out[-1, -1] += float(h @ rows.weight_tau2 + along @ rows.score_tau2)
-        dot = -W * total
-        if tau:
-            dot[-1] += rows.score_tau
+        criterion, rows, layout, inside = self.criterion, self.rows, self.layout, self.layout.predictors
+        q, less = self.adjoint, self.less
+        known, curve = list(self.total), Symmetric()
+        for c, d, _ in pairs(known):
+            part = added(weighted(self.leverage, rows.fourth, inside, c, d), along(rows.third, less, c, d))
+            if part is not None:
+                curve[min(c, d), max(c, d)] = part
+        out = self._between({a: (self._moving(a), moved) for a, moved in self.total.items()}, curve)
+        weight = rows.weight
         for m, move in enumerate(self.moves):
-            j = p + m
-            aside = layout.product(self._moved(q, move))  # A_j q
-            row = dot @ aside  # (A_j q)·ṡ_k
+            j = criterion.p + m
+            at = criterion.predictor_of(j)
+            own = layout.product(self._moved(q, move))[at]  # A_j q
+            row = np.zeros(len(out))
+            for b, moved in self.total.items():  # (A_j q)·ṡ_k
+                w = weight.at(at, b)
+                if w is not None:
+                    row[self._moving(b)] -= moved @ (w * own)
             turned = self._moved_back(self.turned, move)  # A_jᵀ (…), for A_j v_k
             row = row + self.steps @ turned
             out[j] += row
             out[:, j] += row
         return out
+
+
+def _present(parts: Mapping[int, np.ndarray | None], among: Sequence[int]) -> dict[int, np.ndarray]:
+    """Those among some predictors that are not 0."""
+    return {a: one for a, one in parts.items() if a in among and one is not None}

@@ -15,14 +15,14 @@ def of_groups_alone(at: AtMaximum) -> AtMaximum:
     """The effects of groups given all else: β, and the coefficients of smooth functions, at their modes."""
     own = at.criterion
     grouped = [number for number, term in enumerate(own.terms) if term.codes is not None]
-    layout, held = own.layout, np.zeros(own.n_rows)
+    layout, held = own.layout, own.offset.copy()
     for piece, place in zip(layout.pieces, layout.slices, strict=True):
         if piece.term is not None and piece.codes is None:
-            held += piece.product(at.coefficients[place])
+            held[piece.predictor] += piece.product(at.coefficients[place])
     entries = at.theta[own.own_entries]
     theta = [at.beta, *(entries[own.scales[number].own] for number in grouped), at.theta[own.own_entries.stop :]]
     terms = [own.terms[number] for number in grouped]
-    criterion = Criterion(own.density, own.X, terms, own.offset + held, False)
+    criterion = Criterion(own.density, own.designs, terms, held, False)
     whole = np.concatenate(theta)
     return AtMaximum(criterion, whole, np.ones(len(whole), dtype=bool))
 
@@ -50,11 +50,13 @@ class Joint:
         layout = self.criterion.layout
         self.factors = self.criterion.factors(scales)
         self.coefficients = np.empty(layout.size)
+        self.coefficients[layout.place_of_fixed] = self.beta
         for piece, place in zip(layout.pieces, layout.slices, strict=True):
-            self.coefficients[place] = self.beta if piece.term is None else at.modes(piece.term).ravel()
+            if piece.term is not None:
+                self.coefficients[place] = at.modes(piece.term).ravel()
 
-    def piece(self, term: int | None) -> int:
-        """The number of a term's piece; that of β for None."""
+    def piece(self, term: int) -> int:
+        """The number of a term's piece."""
         return next(k for k, one in enumerate(self.criterion.layout.pieces) if one.term == term)
 
     def posterior_cov(self, term: int) -> np.ndarray:
@@ -89,11 +91,16 @@ class Joint:
         V = solved[where] * np.outer(scale, scale)
         return self.coefficients[where], 0.5 * (V + V.T), float(second.sum())
 
-    def rows(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
-        """(m, size) the rows ∂η/∂v of new data; a term that is None, and a level without a number, has none."""
+    def rows(self, X: np.ndarray, terms: Sequence[VaryingTerm | None], predictor: int = 0) -> np.ndarray:
+        """(m, size) the rows ∂η/∂v of a predictor of new data, whose β have the columns X.
+
+        A term that is None, and a level without a number, has none.
+        """
         layout = self.criterion.layout
         out = np.zeros((len(X), layout.size))
         for k, (piece, place) in enumerate(zip(layout.pieces, layout.slices, strict=True)):
+            if piece.predictor != predictor:
+                continue
             if piece.term is None:
                 out[:, place] = X
                 continue

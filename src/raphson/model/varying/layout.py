@@ -1,9 +1,10 @@
-"""The columns of η in pieces: those of β, and those of each varying term; and cross-products of them.
+"""The columns of the predictors in pieces: those of β, and those of each varying term; and cross-products of them.
 
-A piece is a matrix (n, c) and, for each row, the level at which its columns stand; β is a piece with one level. Sums
-over the rows at a pair of levels of two pieces,
+A piece is a matrix (n, c) and, for each row, the level at which its columns stand; it adds to one predictor. The β of a
+predictor are a piece with one level. Sums over the rows at a pair of levels of two pieces, with the weight W_ab of the
+predictors a and b to which they add,
 
-    K_kl[p] = Σ_{i at the pair p} w_i z_ik z_ilᵀ        (c_k, c_l)
+    K_kl[p] = Σ_{i at the pair p} W_{i,ab} z_ik z_ilᵀ        (c_k, c_l)
 
 are all that XᵀWX and its like consist of: only pairs of levels that some row has are kept. The piece with the most
 levels comes first, so that its own block, which is block diagonal, can be eliminated (:mod:`.algebra`).
@@ -11,7 +12,7 @@ levels comes first, so that its own block, which is block diagonal, can be elimi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.varying.term import VaryingTerm
+from raphson.model.varying.tensors import Symmetric
 
 Blocks = dict[tuple[int, int], np.ndarray]
 """For pieces k ≤ l, an array (pairs, c_k, c_l): the blocks of a symmetric matrix."""
@@ -37,13 +39,15 @@ class Piece:
     columns : (n, c).
     codes : (n,) the level of each row, or None for one level.
     levels : number of levels.
-    term : the number of the varying term; None for the columns of β.
+    term : the number of the varying term; None for columns of β.
+    predictor : to which predictor it adds.
     """
 
     columns: np.ndarray
     codes: np.ndarray | None
     levels: int
     term: int | None
+    predictor: int = 0
 
     @property
     def width(self) -> int:
@@ -109,49 +113,72 @@ class Layout:
 
     Parameters
     ----------
-    X : (n, p) columns of β, integrated as the other coefficients are; None where they are not.
+    designs : for each predictor, the columns (n, p) of those β that are integrated as the other coefficients are.
     terms : the varying terms.
 
     Attributes
     ----------
     pieces : in the order of the coefficients v.
+    predictors : those to which some piece adds.
     """
 
-    def __init__(self, X: np.ndarray | None, terms: Sequence[VaryingTerm]) -> None:
-        pieces = [Piece(np.asarray(one.columns), one.codes, one.n_levels, k) for k, one in enumerate(terms)]
+    def __init__(self, designs: Sequence[np.ndarray], terms: Sequence[VaryingTerm]) -> None:
+        pieces = [
+            Piece(np.asarray(one.columns), one.codes, one.n_levels, k, one.predictor) for k, one in enumerate(terms)
+        ]
         largest = max(range(len(pieces)), key=lambda k: pieces[k].levels)
         self.eliminated = pieces[largest].levels > 1
         """Whether the first piece is eliminated."""
         rest = [one for k, one in enumerate(pieces) if k != largest or not self.eliminated]
-        fixed = [] if X is None or not X.shape[1] else [Piece(np.asarray(X), None, 1, None)]
+        fixed = [Piece(np.asarray(X), None, 1, None, a) for a, X in enumerate(designs) if X.shape[1]]
         self.pieces = [*([pieces[largest]] if self.eliminated else []), *fixed, *rest]
+        self.predictors = sorted({piece.predictor for piece in self.pieces})
         ends = np.cumsum([0, *(piece.size for piece in self.pieces)])
         self.slices = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.size = int(ends[-1])
-        self.fixed = next((k for k, piece in enumerate(self.pieces) if piece.term is None), -1)
-        """Where the piece of β is; -1 where β is not integrated, or has no columns."""
-        self.place_of_fixed = self.slices[self.fixed] if self.fixed >= 0 else slice(0, 0)
+        self.fixed = [k for k, piece in enumerate(self.pieces) if piece.term is None]
+        """Where the pieces of β are, one after the other; empty where β is not integrated, or has no columns."""
+        own = [self.slices[k] for k in self.fixed]
+        self.place_of_fixed = slice(own[0].start, own[-1].stop) if own else slice(0, 0)
         """Where β is in v."""
         self.plain = [k for k, piece in enumerate(self.pieces) if piece.codes is None]
         """The pieces with one level."""
+        self._plain_of = {a: [k for k in self.plain if self.pieces[k].predictor == a] for a in self.predictors}
+        """The same by their predictor."""
+        placed = list(zip(self.pieces, self.slices, strict=True))
+        self._of_predictor = {a: [one for one in placed if one[0].predictor == a] for a in self.predictors}
 
     @cached_property
     def pairs(self) -> dict[tuple[int, int], Pairs]:
         count = range(len(self.pieces))
         return {(k, j): Pairs.of(self.pieces[k], self.pieces[j]) for k in count for j in count if k <= j}
 
-    def product(self, b: np.ndarray) -> np.ndarray:
-        """[X Z] b, (n,)."""
+    def product(self, b: np.ndarray) -> dict[int, np.ndarray]:
+        """[X Z] b, (n,) of each predictor to which pieces add."""
         if len(self.plain) == len(self.pieces):
-            return self._together @ b
-        parts = [piece.product(b[at]) for piece, at in zip(self.pieces, self.slices, strict=True)]
-        return parts[0] if len(parts) == 1 else np.add.reduce(parts)
+            return {a: self._together[a] @ self._of_plain(b, a) for a in self.predictors}
+        out: dict[int, np.ndarray] = {}
+        for a, own in self._of_predictor.items():
+            parts = [piece.product(b[at]) for piece, at in own]
+            out[a] = parts[0] if len(parts) == 1 else np.add.reduce(parts)
+        return out
 
-    def transposed(self, r: np.ndarray) -> np.ndarray:
-        """[X Z]ᵀ r."""
-        if len(self.plain) == len(self.pieces):
-            return self._together.T @ r
-        return np.concatenate([piece.transposed(r) for piece in self.pieces])
+    def _of_plain(self, b: np.ndarray, a: int) -> np.ndarray:
+        """The coefficients of the pieces with one level that add to a predictor."""
+        if len(self.predictors) == 1 and len(self.plain) == len(self.pieces):
+            return b
+        return np.concatenate([b[self.slices[k]] for k in self._plain_of[a]])
+
+    def transposed(self, r: Mapping[int, np.ndarray]) -> np.ndarray:
+        """[X Z]ᵀ r, of an r (n,) for each of the predictors; what is absent is 0."""
+        if len(self.predictors) == 1 and len(self.plain) == len(self.pieces):
+            return self._together[self.predictors[0]].T @ r[self.predictors[0]]
+        return np.concatenate(
+            [
+                piece.transposed(r[piece.predictor]) if piece.predictor in r else np.zeros(piece.size)
+                for piece in self.pieces
+            ]
+        )
 
     def by_level(self, v: np.ndarray, factors: Sequence[np.ndarray | None], others: np.ndarray) -> np.ndarray:
         """Each level's coefficients times the factor of its piece; those of `others` where a piece has none.
@@ -194,55 +221,85 @@ class Layout:
 
     # -- cross-products ------------------------------------------------------------------------------------------
 
-    def cross(self, w: np.ndarray) -> Blocks:
-        """[X Z]ᵀ diag(w) [X Z]."""
-        out = self._plain_blocks(w)
+    def cross(self, W: Symmetric) -> Blocks:
+        """[X Z]ᵀ W [X Z], of the weights W of each pair of predictors."""
+        out = self._plain_blocks(W)
         for (k, j), pairs in self.pairs.items():
             if pairs.row is not None:
-                out[k, j] = _summed(self.pieces[k], self.pieces[j], pairs, w)
+                one, other = self.pieces[k], self.pieces[j]
+                w = W.at(one.predictor, other.predictor)
+                if w is None:
+                    out[k, j] = np.zeros((len(pairs.first), one.width, other.width))
+                else:
+                    out[k, j] = _summed(one, other, pairs, w)
         return out
 
-    def _plain_blocks(self, w: np.ndarray) -> Blocks:
-        if not self.plain:
-            return {}
-        N = self._together
-        product = N.T @ (N if (w == 1.0).all() else w[:, None] * N)
-        return {(k, j): product[None, self._among[k], self._among[j]] for k in self.plain for j in self.plain if k <= j}
+    def _plain_blocks(self, W: Symmetric) -> Blocks:
+        out: Blocks = {}
+        for a, own in self._plain_of.items():
+            for b, others in self._plain_of.items():
+                if b < a or not own or not others:
+                    continue
+                N, M, w = self._together[a], self._together[b], W.at(a, b)
+                product = (
+                    np.zeros((N.shape[1], M.shape[1]))
+                    if w is None
+                    else N.T @ (M if (w == 1.0).all() else w[:, None] * M)
+                )
+                for k in own:
+                    for j in others:
+                        if k <= j:
+                            out[k, j] = product[None, self._among[k], self._among[j]]
+                        elif a < b:
+                            out[j, k] = product.T[None, self._among[j], self._among[k]]
+        return out
 
     @cached_property
-    def _together(self) -> np.ndarray:
-        """(n, m) the columns of all pieces with one level."""
-        parts = [self.pieces[k].columns for k in self.plain]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    def _together(self) -> dict[int, np.ndarray]:
+        """(n, m) the columns of all pieces with one level that add to a predictor."""
+        out = {}
+        for a, own in self._plain_of.items():
+            parts = [self.pieces[k].columns for k in own]
+            if parts:
+                out[a] = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return out
 
     @cached_property
     def _among(self) -> dict[int, slice]:
         """Where the columns of each piece with one level are among them."""
-        ends = np.cumsum([0, *(self.pieces[k].width for k in self.plain)])
-        return {k: slice(int(ends[i]), int(ends[i + 1])) for i, k in enumerate(self.plain)}
+        out = {}
+        for own in self._plain_of.values():
+            ends = np.cumsum([0, *(self.pieces[k].width for k in own)])
+            out |= {k: slice(int(ends[i]), int(ends[i + 1])) for i, k in enumerate(own)}
+        return out
 
-    def row_forms(self, M: Blocks) -> np.ndarray:
-        """(n,) a_iᵀ M a_i of each row a_i of [X Z], for the blocks of a symmetric M."""
-        total = self._plain_forms(M)
+    def row_forms(self, M: Blocks) -> Symmetric:
+        """a_iᵀ M b_i (n,) of the rows a_i, b_i of [X Z] of each pair of predictors, for the blocks of a symmetric M."""
+        out = self._plain_forms(M)
         for (k, j), pairs in self.pairs.items():
             if pairs.row is None:
                 continue
             one, other = self.pieces[k], self.pieces[j]
             form = _form(one, other, pairs, M[k, j])
-            total = total + (form if k == j else 2.0 * form)
-        return total
+            at = min(one.predictor, other.predictor), max(one.predictor, other.predictor)
+            if k != j and one.predictor == other.predictor:
+                form = 2.0 * form
+            out[at] = out[at] + form if at in out else form
+        return out
 
-    def _plain_forms(self, M: Blocks) -> np.ndarray:
-        if not self.plain:
-            return np.zeros(1)
-        N = self._together
-        whole = np.empty((N.shape[1], N.shape[1]))
-        for k in self.plain:
-            for j in self.plain:
-                if k <= j:
-                    whole[self._among[k], self._among[j]] = M[k, j][0]
-                    whole[self._among[j], self._among[k]] = M[k, j][0].T
-        return np.einsum("im,im->i", N @ whole, N)
+    def _plain_forms(self, M: Blocks) -> Symmetric:
+        out = Symmetric()
+        for a, own in self._plain_of.items():
+            for b, others in self._plain_of.items():
+                if b < a or not own or not others:
+                    continue
+                one, other = self._together[a], self._together[b]
+                whole = np.empty((one.shape[1], other.shape[1]))
+                for k in own:
+                    for j in others:
+                        whole[self._among[k], self._among[j]] = M[k, j][0] if k <= j else M[j, k][0].T
+                out[a, b] = np.einsum("im,im->i", one @ whole, other)
+        return out
 
 
 def _summed(one: Piece, other: Piece, pairs: Pairs, w: np.ndarray) -> np.ndarray:

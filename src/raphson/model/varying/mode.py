@@ -7,6 +7,7 @@ gradient for 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from raphson.model.varying.algebra import Factor
 from raphson.model.varying.densities import Rows
+from raphson.model.varying.tensors import Symmetric
 
 STEPS, HALVINGS = 60, 15
 """Largest number of steps, and of halvings of one."""
@@ -32,7 +34,7 @@ class Mode:
 
     Attributes
     ----------
-    v, eta : the coefficients, and the predictors (n,).
+    v, eta : the coefficients, and the predictors (K, n).
     rows : the rows' derivatives there, up to the fourth.
     K : cross-products with the weights of the rows.
     factor : of H there.
@@ -49,9 +51,14 @@ class Mode:
     @property
     def sum_of_squares(self) -> float:
         """Σ s²/W over the rows with a positive weight, in units of φ."""
-        with np.errstate(all="ignore"):
-            squares = self.rows.score**2 / np.where(self.rows.weight > 0, self.rows.weight, np.inf)
-        return float(np.sum(squares))
+        return sum_of_squares(self.rows)
+
+
+def sum_of_squares(rows: Rows) -> float:
+    """Σ s²/W of one predictor over the rows with a positive weight, in units of φ."""
+    weight = rows.weight[0, 0]
+    with np.errstate(all="ignore"):
+        return float(np.sum(rows.score[0] ** 2 / np.where(weight > 0, weight, np.inf)))
 
 
 def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
@@ -59,7 +66,8 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
 
     Parameters
     ----------
-    problem : has `eta(v)`, `rows(eta, order)`, `gradient(v, rows)`, `hessian(weight)` → (K, Factor), and `penalty(v)`.
+    problem : has `eta(v)`, `rows(eta, order)`, `gradient(v, rows)`, `hessian(weight)` → (K, Factor), `penalty(v)`, and
+        the `predictors` that v adds to.
     v : where to start.
     order : of the rows' derivatives at the end.
     """
@@ -72,7 +80,7 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
     for _ in range(STEPS):
         K, factor = problem.hessian(rows.weight)
         if factor.log_det is None:
-            K, factor = problem.hessian(_lifted(rows.weight))
+            K, factor = problem.hessian(lifted(rows.weight, problem.predictors))
             if factor.log_det is None:
                 return None
             last = False
@@ -103,7 +111,31 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
     return Mode(v, eta, problem.rows(eta, order), K, factor, value)
 
 
-def _lifted(weight: np.ndarray) -> np.ndarray:
-    """Positive weights in place of those of rows whose log density is convex."""
-    size = np.abs(weight)
-    return np.maximum(size, LEAST * float(np.mean(size)))
+def lifted(weight: Symmetric, predictors: Sequence[int]) -> Symmetric:
+    """Positive definite weights in place of those of rows whose log density is not concave in some predictors."""
+    if len(predictors) == 1:
+        size = np.abs(weight[predictors[0], predictors[0]])
+        return Symmetric({(predictors[0], predictors[0]): np.maximum(size, LEAST * float(np.mean(size)))})
+    # in units in which the predictors' own weights are 1 on average
+    units = {}
+    for a in predictors:
+        own = weight.at(a, a)
+        units[a] = (float(np.sqrt(np.mean(np.abs(own)))) if own is not None else 0.0) or 1.0
+    n = len(next(iter(weight.values())))
+    W = np.zeros((n, len(predictors), len(predictors)))
+    for i, a in enumerate(predictors):
+        for j, b in enumerate(predictors):
+            part = weight.at(a, b)
+            if part is not None:
+                W[:, i, j] = part / (units[a] * units[b])
+    values, vectors = np.linalg.eigh(np.where(np.isfinite(W), W, 0.0))
+    size = np.maximum(np.abs(values), LEAST)
+    W = np.einsum("nij,nj,nkj->nik", vectors, size, vectors)
+    return Symmetric(
+        {
+            (a, b): W[:, i, j] * units[a] * units[b]
+            for i, a in enumerate(predictors)
+            for j, b in enumerate(predictors)
+            if i <= j
+        }
+    )

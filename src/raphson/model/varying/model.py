@@ -232,7 +232,7 @@ class VaryingModel(GeneralisedLinearModel):
         criterion, known = maximum.criterion, one_by_one(self.varying)
         if self.restricted or self.nodes is not None or criterion.density.quadratic or not known:
             return []
-        given = criterion.density, criterion.X, criterion.terms, criterion.offset, False
+        given = criterion.density, criterion.designs, criterion.terms, criterion.offset, False
         finer = Quadrature(*given, nodes=CHECKED_BY)
         with np.errstate(all="ignore"):  # nodes may lie outside of the link's domain
             gradient = finer.evaluate(maximum.theta).score
@@ -281,7 +281,7 @@ class VaryingModel(GeneralisedLinearModel):
 
     def conditional(self, maximum: AtMaximum) -> GeneralisedLinearModel:
         """The model of β given the modes of the varying coefficients, which are in its offset."""
-        offset = maximum.eta_of_terms()
+        offset = maximum.eta_of_terms()[0]
         if self.data.offset is not None:
             offset = offset + self.data.offset
         given = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}

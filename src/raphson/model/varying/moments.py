@@ -19,6 +19,7 @@ import numpy as np
 from raphson.model.varying.algebra import Factor
 from raphson.model.varying.densities import Density, Rows
 from raphson.model.varying.layout import Blocks, Layout
+from raphson.model.varying.tensors import Symmetric
 
 SMALL = 400
 """Coefficients up to which K is held as one matrix, whose product takes 0.1 ms at most; one by blocks takes 0.2 ms."""
@@ -45,15 +46,15 @@ class Moments:
         self.density, self.layout = density, layout
         self.weight = np.where(density.present, density.weight, 0.0) if like is None else like.weight
         self.target = density.y - offset
-        self.K = layout.cross(self.weight) if like is None else like.K
+        self.K = layout.cross(Symmetric({(0, 0): self.weight})) if like is None else like.K
         self._whole = self._as_one() if like is None else like._whole
         self.at = np.zeros(layout.size)
         self._expand()
 
     def _expand(self) -> None:
-        r = self.target - self.layout.product(self.at)
+        r = self.target - self.layout.product(self.at)[0]
         weighted = self.weight * r
-        self.t, self.R = self.layout.transposed(weighted), float(r @ weighted)
+        self.t, self.R = self.layout.transposed({0: weighted}), float(r @ weighted)
 
     def _as_one(self) -> np.ndarray | None:
         """K as one matrix, where no piece is eliminated or it is small."""
@@ -116,7 +117,7 @@ class QuadraticMode:
 
     @cached_property
     def eta(self) -> np.ndarray:
-        return self._offset + self.moments.layout.product(self.b)
+        return self._offset + self.moments.layout.product(self.b)[0]
 
     @cached_property
     def rows(self) -> Rows:

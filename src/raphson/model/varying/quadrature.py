@@ -63,7 +63,7 @@ class IntegralDerivatives(Derivatives):
         width = np.sqrt(2.0 * self.factor.inverse[0, 0][:, 0, 0])
         self.u = mode.v[:, None] + width[:, None] * x
         self.sigma = float(spot.theta[criterion.p])
-        self.fixed = mode.eta - self.sigma * self.z * mode.v[self.codes]
+        self.fixed = mode.eta[0] - self.sigma * self.z * mode.v[self.codes]
         logs = np.stack([np.bincount(self.codes, self._rows(k, 2).each, self.groups) for k in range(len(x))], axis=1)
         logs += np.log(weights) + x * x - 0.5 * self.u**2 - 0.5 * LOG_2PI + np.log(width)[:, None]
         largest = logs.max(axis=1, keepdims=True)
@@ -75,7 +75,8 @@ class IntegralDerivatives(Derivatives):
         self._sum()
 
     def _rows(self, k: int, order: int) -> Any:
-        return self.criterion.density.at(self.fixed + self.sigma * self.z * self.u[self.codes, k], self.tau, order)
+        eta = self.fixed + self.sigma * self.z * self.u[self.codes, k]
+        return self.criterion.density.at(eta[None], self.tau, order)
 
     def _sum(self) -> None:
         """The sums over nodes of gradient and Hessian."""
@@ -91,14 +92,14 @@ class IntegralDerivatives(Derivatives):
             own, at = share[self.codes], u[self.codes]
             a = np.empty((G, J))
             for j, column in enumerate(columns):
-                a[:, j] = np.bincount(self.codes, rows.score * column, G)
+                a[:, j] = np.bincount(self.codes, rows.score[0] * column, G)
             a[:, p] *= u
             if tau:
                 a[:, -1] = np.bincount(self.codes, rows.each_tau, G)
                 second += float(own @ rows.each_tau2)
-                st += own * rows.score_tau
-                stu += own * rows.score_tau * at
-            weighted = own * rows.weight
+                st -= own * rows.weight[0, 1]
+                stu -= own * rows.weight[0, 1] * at
+            weighted = own * rows.weight[0, 0]
             W += weighted
             Wu += weighted * at
             Wuu += weighted * at * at

@@ -107,8 +107,10 @@ class AtMaximum:
         criterion = self.criterion
         if not criterion.restricted:
             return self.cov[: criterion.p, : criterion.p]
-        at = criterion.layout.fixed
-        return self.spot.mode.factor.inverse[at, at][0] if at >= 0 else np.zeros((0, 0))
+        factor = self.spot.mode.factor
+        place, E = criterion.layout.place_of_fixed, factor.form.E
+        own = slice(place.start - E, place.stop - E)
+        return factor.rest_inverse[own, own] if criterion.layout.fixed else np.zeros((0, 0))
 
     # -- reported scales -----------------------------------------------------------------------------------------
 
@@ -163,11 +165,11 @@ class AtMaximum:
         return self.coefficients[self.criterion.layout.slices[k]].reshape(piece.levels, piece.width)
 
     def eta_of_terms(self) -> np.ndarray:
-        """(n,) what the varying terms add to the predictor."""
-        layout, total = self.criterion.layout, np.zeros(self.criterion.n_rows)
+        """(K, n) what the varying terms add to the predictors."""
+        layout, total = self.criterion.layout, np.zeros_like(self.criterion.offset)
         for piece, at in zip(layout.pieces, layout.slices, strict=True):
             if piece.term is not None:
-                total = total + piece.product(self.coefficients[at])
+                total[piece.predictor] += piece.product(self.coefficients[at])
         return total
 
     def posterior_cov(self, term: int) -> np.ndarray:
@@ -186,7 +188,7 @@ class AtMaximum:
     @cached_property
     def _given_beta(self) -> AtMaximum:
         own = self.criterion
-        held = Criterion(own.density, own.X, own.terms, own.offset, False)
+        held = Criterion(own.density, own.designs, own.terms, own.offset, False)
         theta = np.concatenate([self.beta, self.theta])
         return AtMaximum(held, theta, np.concatenate([np.zeros(len(self.beta), dtype=bool), self.free]))
 
@@ -219,7 +221,8 @@ class AtMaximum:
         layout, factor = self.criterion.layout, self.spot.mode.factor
         out: dict[int | None, float] = {}
         for k, piece in enumerate(layout.pieces):
-            out[piece.term] = piece.size - (0.0 if piece.term is None else factor.trace(k))
+            own = piece.size - (0.0 if piece.term is None else factor.trace(k))
+            out[piece.term] = out.get(piece.term, 0.0) + own
         if not self.criterion.restricted:
             out[None] = float(self.criterion.p)
         return out

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from raphson.model.varying.criterion import Criterion, Inner
+from raphson.model.varying.mode import sum_of_squares
 
 EM_STEPS, SETTLED = 2, 0.1
 """Largest number of the steps, and the largest change of the logarithm of an entry or of τ after which no more are
@@ -41,7 +42,7 @@ def starting_values(criterion: Criterion) -> np.ndarray:
             theta[scale.own] = scale.entries(np.diag(sizes**2))
     v = np.zeros(joint.layout.size)
     fixed = joint.layout.place_of_fixed
-    v[fixed] = _weighted_fit(criterion.X, eta[0] - joint.offset, weight)
+    v[fixed] = _weighted_fit(criterion.X, eta[0] - joint.offset[0], weight)
     for _ in range(EM_STEPS):
         problem = Inner(joint, theta)
         mode = problem.climb(v, 2)
@@ -59,7 +60,7 @@ def starting_values(criterion: Criterion) -> np.ndarray:
 
 def _weights(density: Any, eta: np.ndarray, tau: float) -> np.ndarray:
     """The rows' W, 0 where it is no weight."""
-    weight = density.at(eta, tau, 2).weight
+    weight = density.at(eta[None], tau, 2).weight[0, 0]
     return np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
 
 
@@ -72,11 +73,8 @@ def _weighted_fit(X: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarra
 def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:
     """log φ from the residuals of the fit without terms that vary."""
     weight = _weights(density, eta, 0.0)
-    fit = joint.offset + joint.X @ _weighted_fit(joint.X, eta - joint.offset, weight)
-    rows = density.at(fit, 0.0, 2)
-    with np.errstate(all="ignore"):
-        squares = rows.score**2 / np.where(rows.weight > 0, rows.weight, np.inf)
-    mean = float(np.sum(squares)) / max(float(np.sum(density.present)), 1.0)
+    fit = joint.offset[0] + joint.X @ _weighted_fit(joint.X, eta - joint.offset[0], weight)
+    mean = sum_of_squares(density.at(fit[None], 0.0, 2)) / max(float(np.sum(density.present)), 1.0)
     return float(np.log(mean)) if np.isfinite(mean) and mean > 0 else 0.0
 
 
