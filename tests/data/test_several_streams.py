@@ -86,7 +86,7 @@ def test_what_is_not_in_memory_says_so(path):
     [
         ({"mu": "y ~ x", "s": "y ~ x"}, {}, FormulaError, "only the first formula may have a response"),
         ({"mu": "~ x"}, {}, FormulaError, "that of 'mu', has no response"),
-        ({"mu": "y ~ x", "s": "~ cr(x, df=4)"}, {}, FormulaError, "needs all rows at once"),
+        ({"mu": "y ~ x", "s": "~ cr(x, df=0)"}, {}, DataError, "'df'=0 must be greater than or equal to 1"),
         ({"mu": "y ~ x"}, {"weights": np.ones(N)}, DataError, "weights: expected a column's name"),
         ({"mu": "y ~ x"}, {"columns": {"event": "nothing"}}, DataError, "nothing"),
     ],

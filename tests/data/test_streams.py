@@ -137,9 +137,7 @@ def test_dropped_rows_are_counted_and_named_once(path):
 @pytest.mark.parametrize(
     ("formula", "arguments", "kind", "says"),
     [
-        ("y ~ scale(center(x))", {}, FormulaError, "'scale.center.x..' needs all rows at once"),
-        ("y ~ bs(w, df=4)", {}, FormulaError, "needs all rows.*give its knots="),
-        ("y ~ cr(w, df=4)", {}, FormulaError, "needs all rows"),
+        ("y ~ scale(cr(x, df=3))", {}, FormulaError, "expected a number for each row; 'cr.x, df=3.' has several"),
         ("y ~ scale(0*w)", {}, DataError, "is not finite, as it would be divided by 0"),
         ("y ~ nothing", {}, DataError, "nothing"),
         ("~ x", {}, FormulaError, "no response"),

@@ -306,26 +306,28 @@ class Evaluator(Walk):
                 reason = "some values lie outside the range of the knots"
                 remedy = '; fit with extrapolation="extend" or "clip", or leave those rows out'
             raise DataError(f"{self.what}: {text!r} cannot be evaluated: {reason}{remedy}") from error
-        return self._columns(result, None if everywhere and len(finite) else finite)
+        return columns_of(result, None if everywhere and len(finite) else finite)
 
-    def _columns(self, result: Any, finite: np.ndarray | None) -> Numbers:
-        metadata = getattr(result, "__formulaic_metadata__", None)
-        raw = getattr(result, "__wrapped__", result)
-        labels: tuple[str, ...] | None = None
-        if isinstance(raw, dict):
-            labels = tuple(str(key) for key in raw)
-            values = np.column_stack([np.asarray(column, dtype=np.float64) for column in raw.values()])
-        else:
-            values = np.asarray(raw, dtype=np.float64)
-            if values.ndim == 2:
-                named = getattr(metadata, "column_names", None) or range(values.shape[1])
-                labels = tuple(str(label) for label in named)
-        if finite is not None:
-            spread = np.full((len(finite), *values.shape[1:]), np.nan)
-            spread[finite] = values[: np.count_nonzero(finite)]
-            values = spread
-        spans = labels is not None and bool(getattr(metadata, "spans_intercept", False))
-        return Numbers(values, labels, spans)
+
+def columns_of(result: Any, finite: np.ndarray | None = None) -> Numbers:
+    """What a transform made of some numbers; where not all of them were finite, spread over the rows (n,) that were."""
+    metadata = getattr(result, "__formulaic_metadata__", None)
+    raw = getattr(result, "__wrapped__", result)
+    labels: tuple[str, ...] | None = None
+    if isinstance(raw, dict):
+        labels = tuple(str(key) for key in raw)
+        values = np.column_stack([np.asarray(column, dtype=np.float64) for column in raw.values()])
+    else:
+        values = np.asarray(raw, dtype=np.float64)
+        if values.ndim == 2:
+            named = getattr(metadata, "column_names", None) or range(values.shape[1])
+            labels = tuple(str(label) for label in named)
+    if finite is not None:
+        spread = np.full((len(finite), *values.shape[1:]), np.nan)
+        spread[finite] = values[: np.count_nonzero(finite)]
+        values = spread
+    spans = labels is not None and bool(getattr(metadata, "spans_intercept", False))
+    return Numbers(values, labels, spans)
 
 
 def constant_contrasts(expression: Expression) -> Any:

@@ -19,6 +19,9 @@ from raphson.data.sources import Source
 from raphson.errors import DataError
 from raphson.execute.watched import Keeping
 
+PARTS = 64
+"""Parts whose findings wait to be joined, at most."""
+
 
 @dataclass
 class Seen:
@@ -48,6 +51,11 @@ class Seen:
         n_rows = source.n_rows or 0
         sampled = Sample(max(1, n_rows // wanted), wanted)
         return cls(rows=MissingRows(n_rows), sampled=sampled, same=SameRows(tuple(columns)), **more)
+
+    @property
+    def together(self) -> Sequence[str]:
+        """The columns by whose number it is known how many rows are read at a time."""
+        return self.same.columns
 
     def check_nonnegative(self, what: str, values: np.ndarray | None, kept: np.ndarray | None) -> None:
         """Raise a DataError if one of the values of the kept rows, which are not yet added, is negative."""
@@ -112,6 +120,31 @@ def first_pass(source: Source, keep: Keeping, begin: Callable[[], S], take: Take
     return seen
 
 
+def pass_over(source: Source, keep: Keeping, about: tuple[Any, ...], begin: Callable[[], S], take: Take[S]) -> S:
+    """What another pass finds, some parts at a time, as all that is found of a part is kept until it is joined."""
+
+    def one(part: int, told: Callable[[int], None] | None = None) -> S:
+        here = begin()
+        for _ in _read_part(source, part, here, take):
+            if told is not None:
+                told(here.read)
+        return here
+
+    def compute() -> S:
+        seen = begin()
+        step = source.parts if keep.workers is not None else PARTS
+        for start in range(0, source.parts, step):
+            for here in _by_parts(source, keep, one, range(start, min(start + step, source.parts))):
+                read = seen.read + here.read
+                seen.join(here)
+                seen.read = read
+        keep.show(seen.read, seen.read)
+        return seen
+
+    found: S = (keep if source.files is not None else Keeping())(about, compute)
+    return found
+
+
 def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[S]) -> S:
     """Read all rows once."""
     seen, rows, every = begin(), source.part_rows, None
@@ -132,7 +165,7 @@ def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[
             return here
 
         # Joined in order, whoever reads them: the sums have the same bits for any number of threads.
-        for here in _by_parts(source, keep, one):
+        for here in _by_parts(source, keep, one, range(source.parts)):
             seen.join(here)
         keep.show(seen.read, seen.read)
         return seen
@@ -149,13 +182,15 @@ def _counted(source: Source, workers: Any, columns: Sequence[str]) -> list[int]:
     if source.parts == 1:
         return [0]
     # Of all columns, so that tables that lack one end here in the same error.
-    return workers.map(lambda part: sum(count(rows) for _, rows in readings(source, part, columns)), Parts(source))
+    return workers.map(
+        lambda part: sum(count(rows) for _, rows in readings(source, part, columns)), Parts(source, range(source.parts))
+    )
 
 
-def _by_parts(source: Source, keep: Keeping, one: Callable[..., S]) -> list[S]:
+def _by_parts(source: Source, keep: Keeping, one: Callable[..., S], parts: range) -> list[S]:
     """What is found in each part: by workers elsewhere, which do not tell how far they are, or by threads."""
     if keep.workers is not None:
-        return keep.workers.map(one, Parts(source))
+        return keep.workers.map(one, Parts(source, parts))
     lock, read = Lock(), 0
 
     def told(rows: int) -> None:
@@ -165,21 +200,21 @@ def _by_parts(source: Source, keep: Keeping, one: Callable[..., S]) -> list[S]:
             if read != source.n_rows:
                 keep.show(read, source.n_rows)
 
-    return keep.threads.map(lambda part: one(part, told), Parts(source))
+    return keep.threads.map(lambda part: one(part, told), Parts(source, parts))
 
 
 def _read_part(source: Source, part: int, seen: S, take: Take[S]) -> Iterator[None]:
     seen.same.begin(part, source)
-    for number, rows in readings(source, part, seen.same.columns):
+    for number, rows in readings(source, part, seen.together, seen.same.columns):
         take(seen, (part, number), rows)
         yield
 
 
 class Parts(Sequence[int]):
-    """The numbers of all parts of a source, each of which a worker or a thread reads by itself."""
+    """The numbers of parts of a source, each of which a worker or a thread reads by itself."""
 
-    def __init__(self, source: Source) -> None:
-        self.runs, self.held = range(source.parts), source.held
+    def __init__(self, source: Source, parts: range) -> None:
+        self.runs, self.held = parts, source.held
 
     def __len__(self) -> int:
         return len(self.runs)

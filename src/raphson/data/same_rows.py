@@ -76,6 +76,19 @@ class SameRows:
         self.stamps |= other.stamps
         self.complete |= other.complete
 
+    def compare(self, earlier: SameRows, source: Source) -> None:
+        """Raise a DataError if an earlier reading, of some of the columns, read other rows at the same places."""
+        which = [1 + self.columns.index(name) for name in earlier.columns]
+        for place in sorted(self.found.keys() | earlier.found.keys()):
+            now, before = self.found.get(place), earlier.found.get(place)
+            if before is None or (now is not None and before[0] < now[0]):
+                raise changed(source.place(place[0]), "more rows")
+            if now is None or before[0] > now[0]:
+                raise changed(source.place(place[0]), "fewer rows")
+            for name, at, total in zip(earlier.columns, which, before[1:], strict=True):
+                if now[at] != total:
+                    raise changed(source.place(place[0]), f"other values of {name!r}")
+
     def is_last(self, place: Place) -> bool:
         """Whether the first reading of the part ended here."""
         return self.last[place[0]] == place[1]

@@ -1,4 +1,4 @@
-"""The states of transforms such as ``scale(x)``, of which a first pass over streamed rows collects the moments.
+"""The states of transforms such as ``scale(x)``, of which a pass over streamed rows collects the moments.
 
 The measure of n numbers has Gauss nodes: m numbers with weights, by which every polynomial up to degree 2m − 1 has the
 same sum as over the numbers. The nodes of pieces together have the sums of all rows. A mean and a variance need two of
@@ -14,36 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from raphson.data.evaluate import Evaluator, options_of
+from raphson.data.evaluate import Evaluator, States, options_of
 from raphson.data.expressions import Expression
 from raphson.data.functions import FUNCTIONS, stateful_transform
 from raphson.data.messages import short
 from raphson.data.syntax import written
 from raphson.data.values import Numbers, Table
-from raphson.errors import DataError, FormulaError
+from raphson.errors import DataError
 
 SCALINGS = ("center", "scale", "standardize")
 
 
 def calls(expressions: Iterable[Expression]) -> dict[str, ast.Call]:
-    """The calls of transforms that have a state, by their text.
-
-    Raises
-    ------
-    FormulaError
-        If the state of one is no sum over the rows.
-    """
-    found: dict[str, ast.Call] = {}
-    for expression in expressions:
-        for node in ast.walk(expression.tree):
-            if _name(node) is not None:
-                assert isinstance(node, ast.Call)
-                _check(node)
-                found[written(node)] = node
-    return found
+    """The calls of transforms that have a state, by their text."""
+    nodes = [node for expression in expressions for node in ast.walk(expression.tree)]
+    return {written(node): node for node in nodes if isinstance(node, ast.Call) and name_of(node) is not None}
 
 
-def _name(node: ast.AST) -> str | None:
+def name_of(node: ast.AST) -> str | None:
     """The name of a transform with a state, if this is a call of one."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         name = node.func.id
@@ -51,17 +39,42 @@ def _name(node: ast.AST) -> str | None:
     return None
 
 
-def _check(node: ast.Call) -> None:
-    name, options = _name(node), options_of(node)
-    within = any(_name(one) is not None for one in ast.walk(node) if one is not node)
-    sums = name in (*SCALINGS, "poly") or (name == "bs" and options.get("df") is None)
-    if sums and not within:
-        return
-    remedy = "; give its knots=" if name == "bs" and not within else ""
-    raise FormulaError(
-        f"formula: {written(node)!r} needs all rows at once, but streamed rows are read in "
-        f"pieces{remedy or '; write such a column into the files, or fit a data frame'}"
-    )
+class Stage:
+    """A pass on the way to the state of a transform.
+
+    Attributes
+    ----------
+    node : the call.
+    last : whether the state is known after it.
+    """
+
+    last = True
+
+    def __init__(self, node: ast.Call) -> None:
+        self.node, self.text, self.options = node, written(node), options_of(node)
+        self.name = name_of(node) or ""
+
+    def begin(self) -> Any:
+        """What takes the numbers of some rows, and joins what others took of the rows that follow."""
+        return SeenState.of(self.node)
+
+    def after(self, seen: Any) -> Stage | dict[str, Any]:
+        """The next pass, or the state as all rows together give it.
+
+        Raises
+        ------
+        DataError
+        """
+        return seen.state(self.node)
+
+    def placeholder(self) -> dict[str, Any]:
+        """A state by which the transform is finite where its argument is, as by that of all rows."""
+        if self.name == "bs" or self.options.get("raw"):
+            return {}
+        if self.name == "poly":
+            degree = int(self.options.get("degree", 1))
+            return {"alpha": dict.fromkeys(range(degree), 0.0), "norms2": dict.fromkeys(range(degree + 1), 1.0)}
+        return {"ddof": 0, "center": None, "scale": None}
 
 
 @dataclass
@@ -84,7 +97,7 @@ class SeenState:
 
     @classmethod
     def of(cls, node: ast.Call) -> SeenState:
-        return cls(int(options_of(node).get("degree", 1)) if _name(node) == "poly" else 1)
+        return cls(int(options_of(node).get("degree", 1)) if name_of(node) == "poly" else 1)
 
     def take(self, values: np.ndarray) -> None:
         """Add the finite ones of some numbers."""
@@ -115,12 +128,12 @@ class SeenState:
         ------
         DataError
         """
-        name, text, options = _name(node), written(node), options_of(node)
+        name, text, options = name_of(node), written(node), options_of(node)
         if not self.ends:
-            raise DataError(f"formula: {text!r} has no finite value; correct its column")
+            raise no_value(text)
         low, high = min(one for one, _ in self.ends), max(one for _, one in self.ends)
         if name == "bs":
-            return _spline(text, np.array([low, high]), options)
+            return state_by("bs", text, np.array([low, high]), {}, options)
         if name in SCALINGS:
             return self._scaling(name, text, options)
         if options.get("raw"):
@@ -156,30 +169,24 @@ class SeenState:
         return {"ddof": ddof, "center": center, "scale": scale}
 
 
-def _spline(text: str, ends: np.ndarray, options: dict[str, Any]) -> dict[str, Any]:
-    state: dict[str, Any] = {}
+def no_value(text: str) -> DataError:
+    """The error for a transform whose argument is nowhere finite."""
+    return DataError(f"formula: {text!r} has no finite value; correct its column")
+
+
+def state_by(name: str, text: str, x: np.ndarray, state: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The state that a transform finds from some numbers; an error of the transform is a DataError."""
     try:
-        stateful_transform("bs")(ends, _state=state, **options)
+        stateful_transform(name)(x, _state=state, **options)
     except Exception as error:
         raise DataError(f"formula: {text!r} cannot be evaluated: {short(str(error))}") from error
     return state
 
 
-def placeholder(node: ast.Call) -> dict[str, Any]:
-    """A state by which a transform is finite where its argument is, as by that of all rows."""
-    name, options = _name(node), options_of(node)
-    if name == "bs" or options.get("raw"):
-        return {}
-    if name == "poly":
-        degree = int(options.get("degree", 1))
-        return {"alpha": dict.fromkeys(range(degree), 0.0), "norms2": dict.fromkeys(range(degree + 1), 1.0)}
-    return {"ddof": 0, "center": None, "scale": None}
-
-
-def argument(node: ast.Call, table: Table) -> np.ndarray:
-    """The numbers that a transform is of."""
+def argument(node: ast.Call, table: Table, states: States) -> np.ndarray:
+    """The numbers that a transform is of, by the states of those within it."""
     with np.errstate(all="ignore"):
-        value = Evaluator(table, {}, new=True).operand(node.args[0])
+        value = Evaluator(table, states, new=True).operand(node.args[0])
     return value.values if isinstance(value, Numbers) else np.array([])
 
 

@@ -34,9 +34,10 @@ from raphson.data.row_split import RowSplit
 from raphson.data.rows import MissingRows
 from raphson.data.same_rows import Place, SameRows, changed
 from raphson.data.sample_rows import sample_rows
-from raphson.data.seen_states import SeenState, argument, calls, placeholder
+from raphson.data.seen_states import argument
 from raphson.data.seen_variables import SeenVariable
 from raphson.data.sources import Source
+from raphson.data.state_passes import Beforehand, states_beforehand
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, sliced
 from raphson.errors import DataError
 from raphson.execute.watched import Keeping
@@ -200,6 +201,7 @@ class Streamed(StreamedPieces):
     whole : by keyword, whether its column has a type of whole numbers, none of them missing.
     split : the part of the rows that these are, chosen by chance; None for all.
     states : of transforms, computed from all rows.
+    passes : over some of the columns, that found states before the first pass.
     """
 
     asked: FormulaArguments
@@ -209,6 +211,7 @@ class Streamed(StreamedPieces):
     whole: dict[str, bool]
     split: RowSplit | None = field(default=None, kw_only=True)
     states: States = field(default_factory=dict, kw_only=True)
+    passes: int = field(default=0, kw_only=True)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -380,7 +383,7 @@ def from_stream(
     Raises
     ------
     FormulaError
-        As :func:`raphson.data.from_formula`; also if a transform needs all rows at once (``cr``, ``bs`` with ``df=``).
+        As :func:`raphson.data.from_formula`.
     DataError
         As :func:`raphson.data.from_formula`; also if an argument is an array.
     """
@@ -415,7 +418,7 @@ def first_reading(
     """Read all rows once: what :class:`Streamed` consists of, and what else was found, with a sample of `rows` rows."""
     check_missing(missing)
     source.check_columns(asked.columns)
-    passing = FirstPass(asked, source, rows)
+    passing = FirstPass(asked, source, rows, states_beforehand(asked, source, keep))
     seen = first_pass(source, keep, passing.begin, passing.take)
     return passing.finish(seen, missing), seen
 
@@ -456,7 +459,7 @@ class _Summary(Seen):
     factors: list[SeenVariable]
     response: SeenVariable
     columns: dict[str, SeenVariable]
-    states: dict[str, SeenState]
+    states: dict[str, Any]
 
     def join(self, other: Self) -> None:
         super().join(other)
@@ -472,9 +475,16 @@ class _Summary(Seen):
 class FirstPass:
     """The first pass: collects what is needed of each piece, and makes the data's description of it."""
 
-    def __init__(self, asked: FormulaArguments, source: Source, wanted: int = SAMPLE_ROWS) -> None:
-        self.asked, self.source, self.wanted = asked, source, wanted
-        self.calls = calls(asked.evaluated)
+    def __init__(
+        self,
+        asked: FormulaArguments,
+        source: Source,
+        wanted: int = SAMPLE_ROWS,
+        before: Beforehand = Beforehand({}, {}),  # noqa: B008 - it does not change
+    ) -> None:
+        self.asked, self.source, self.wanted, self.before = asked, source, wanted, before
+        placeholders = {text: stage.placeholder() for text, stage in before.stages.items()}
+        self.states: States = before.states | placeholders
 
     def begin(self) -> _Summary:
         """Before anything is read."""
@@ -482,7 +492,7 @@ class FirstPass:
         keywords = {name: one for name, one in self.asked.keywords.items() if one is not None and one.columns}
         columns = {name: SeenVariable(one.text) for name, one in keywords.items()}
         response = SeenVariable(self.asked.formula.response[0].text if self.asked.formula.response else "")
-        states = {text: SeenState.of(node) for text, node in self.calls.items()}
+        states = {text: stage.begin() for text, stage in self.before.stages.items()}
         more = {"factors": factors, "response": response, "columns": columns, "states": states}
         return _Summary.of(self.source, self.asked.columns, self.wanted, **more)
 
@@ -490,9 +500,9 @@ class FirstPass:
         """Add the pieces that are read together, from the piece of this place on."""
         table = variables_of(rows)
         seen.same.note(place, table, self.source)
-        for text, node in self.calls.items():
-            seen.states[text].take(argument(node, table))
-        states: States = {text: placeholder(node) for text, node in self.calls.items()}
+        for text, stage in self.before.stages.items():
+            seen.states[text].take(argument(stage.node, table, self.before.states))
+        states = {text: dict(state) for text, state in self.states.items()}  # which evaluating may fill
         read = TableVariables.of(self.asked, table, states, new=True)
         clusters(self.asked.expressions.get("groups"), read.evaluator, read.rows)
         seen.rows.absorb(read.rows)
@@ -525,7 +535,8 @@ class FirstPass:
     def finish(self, seen: _Summary, missing: str) -> dict[str, Any]:
         """What :class:`Streamed` consists of, after all pieces have been added."""
         seen.check(missing)
-        n_rows = seen.read - seen.dropped
+        self.before.check(seen.same, self.source)
+        n_rows, stages = seen.read - seen.dropped, self.before.stages
         summaries = iter(seen.factors)
         factors = tuple(
             tuple(described(formula, [next(summaries).variable(one.text) for one in formula.factors], n_rows))
@@ -542,7 +553,8 @@ class FirstPass:
             "whole": {name: one.whole for name, one in seen.columns.items()},
             "pieces": tuple(seen.pieces),
             "same": seen.same,
-            "states": {text: seen.states[text].state(node) for text, node in self.calls.items()},
+            "states": self.before.states | {text: one.after(seen.states[text]) for text, one in stages.items()},
+            "passes": len(self.before.readings),
         }
 
     def _levels(self, seen: _Summary, n_rows: int) -> tuple[str, ...] | None:

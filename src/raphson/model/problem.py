@@ -116,6 +116,9 @@ class MultiStart:
 class Problem(MultiStart):
     """What is maximised, from which start, and what each way of ending means."""
 
+    read_beforehand = ""
+    """What was read before the iteration and is not in its path, in words; empty if nothing was."""
+
     @cached_property
     def objective(self) -> Objective:
         """What is maximised."""

@@ -155,6 +155,13 @@ class StreamedRows:
 
     # -- the iteration -----------------------------------------------------------------------------------------
 
+    @property
+    def read_beforehand(self) -> str:
+        """How often some columns were read to find the states of transforms."""
+        passes = getattr(self._data, "passes", 0)
+        plural = "es" if passes > 1 else ""
+        return f"{passes} pass{plural} over some columns found states of transforms beforehand" if passes else ""
+
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Empty: every other start would read all rows many times."""
         return ""

@@ -148,7 +148,7 @@ def _estimate(model: P, options: Options, start: np.ndarray | None) -> Estimate[
         again = options.maximum(model, twin)
         result = replace(again, path=result.path.then(again.path))
     start_note = model.start_note(begun) if start is None and begun is not None else ""
-    for more in (start_note, led, passed):
+    for more in (start_note, led, passed, model.read_beforehand):
         if more:
             note = f"{note or model.advice(result.status)}; {more}"
     limit = model.limit(result.theta, result.evaluation, result.status.converged)
