@@ -226,6 +226,10 @@ _ARGUMENT: dict[str, Sequence[str]] = {
     "loss_fn robust_loss f_scale": ("loss='huber'",),
     "exog_names columns_ feature_names colnames xnames": ("names=[...]",),
     "fit_intercept intercept add_intercept hasconst": ("formula='y ~ x' with an intercept, or 'y ~ x - 1' without",),
+    "response outcome target dependent": (
+        "formula='response ~ x'",
+        "model='response ~ a*exp(-b*x)', or data=(df, df['response']) for a curve that is a function",
+    ),
     "endog y": ("formula=y, the response first: rp.glm(y, X)",),
     "exog x xdata design": ("data=X", "new=data"),
     "newdata new_data x_new xnew exog_new test": ("new=data",),
@@ -257,6 +261,41 @@ _FORMULA = {
     "rp.mle('weibull', 'time ~ x', data, columns={'event': 'status'})": "surv",
 }
 
+_DENSITY = {
+    "'weibull', which is the exponential density where log_sigma = 0": "exponential exp expo",
+    "'weibull', for times and their events": "cox coxph survival aft survreg extreme_value",
+    "'lognormal'": "log_normal lnorm lognorm",
+    "'student_t'": "t student std_t robust",
+    "'tobit', for a normal response that is censored": "censored censored_normal",
+    "'ordered_logit'": "ordinal ordered polr clm cumulative ologit",
+    "'ordered_probit'": "oprobit",
+    "'zero_inflated_poisson'": "zip zeroinfl",
+    "'zero_inflated_negative_binomial'": "zinb",
+    "'hurdle_poisson'": "hurdle",
+    "rp.glm('y ~ x', data)": "normal gaussian norm",
+    "rp.glm('y ~ x', data, family='poisson')": "poisson",
+    "rp.glm('y ~ x', data, family='binomial')": "binomial bernoulli logistic logit",
+    "rp.glm('y ~ x', data, family='negative_binomial')": "negative_binomial negbin nb nbinom",
+    "rp.glm('y ~ x', data, family='multinomial')": "multinomial categorical",
+    "rp.glm('y ~ x', data, family='inverse_gaussian')": "inverse_gaussian",
+    "rp.glm('y ~ x', data, family='tweedie(1.5)')": "tweedie",
+}
+
+_CURVE = {
+    # R's self-starting models, which need no starting values here.
+    "Asym/(1 + exp((xmid - x)/scal))": "sslogis",
+    "A + (B - A)/(1 + exp((xmid - x)/scal))": "ssfpl",
+    "Vm*x/(K + x)": "ssmicmen",
+    "Asym + (R0 - Asym)*exp(-exp(lrc)*x)": "ssasymp",
+    "Asym*(1 - exp(-exp(lrc)*(x - c0)))": "ssasympoff",
+    "Asym*(1 - exp(-exp(lrc)*x))": "ssasymporig",
+    "A1*exp(-exp(lrc1)*x) + A2*exp(-exp(lrc2)*x)": "ssbiexp",
+    "Dose*exp(lKe + lKa - lCl)*(exp(-exp(lKe)*x) - exp(-exp(lKa)*x))/(exp(lKa) - exp(lKe))": "ssfol",
+    "Asym*exp(-b2*b3**x)": "ssgompertz",
+    "Asym - Drop*exp(-exp(lrc)*x**pwr)": "ssweibull",
+    "log(x)": "ln",
+}
+
 _TABLES: dict[str, Mapping[str, str]] = {
     "fit": _FIT,
     "package": _PACKAGE,
@@ -264,6 +303,8 @@ _TABLES: dict[str, Mapping[str, str]] = {
     "link": _LINK,
     "class": _CLASS,
     "formula": _FORMULA,
+    "logpdf": _DENSITY,
+    "curve": _CURVE,
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import raphson as rp
 from raphson import datasets
 
 FORMULA = "low ~ age + lwt + race + smoke"
@@ -234,3 +235,35 @@ def test_predictions_stand_after_the_columns_of_the_data(run, saved: str, tmp_pa
     births.assign(se=1.0).to_csv(tmp_path / "more.csv", index=False)
     assert run("predict", saved, str(tmp_path / "more.csv"), "--keep", "--se") == 2
     assert "a column 'se'" in capsys.readouterr().err
+
+
+def test_models_are_compared_on_the_rows_that_all_of_them_use(run, capsys, tmp_path: Path) -> None:
+    place = tmp_path / "some.csv"
+    births = rp.datasets.load("births").astype({"age": float})
+    births.loc[[3, 50, 100], "age"] = float("nan")
+    births.to_csv(place, index=False)
+    assert run("anova", "low ~ lwt + age", "low ~ lwt", str(place), "--family", "binomial", "--json") == 0
+    out, error = capsys.readouterr()
+    assert "3 of 189 rows are left out of all models" in error
+    small, large = json.loads(out)["models"]
+    kept = births.dropna()
+    expected = rp.anova(*(rp.glm(f, kept, family="binomial") for f in ("low ~ lwt", "low ~ lwt + age")))
+    assert small["deviance"] == pytest.approx(expected["deviance"].iloc[0], rel=1e-12)
+    assert large["statistic"] == pytest.approx(expected["statistic"].iloc[1], rel=1e-9)
+
+
+def test_predictions_are_of_the_population_or_of_new_groups_where_asked(run, capsys, tmp_path: Path) -> None:
+    teeth, saved, new = datasets.path("teeth"), tmp_path / "fit.json", tmp_path / "new.csv"
+    assert run("fit", "distance ~ age + (1 | child)", str(teeth), "--save", str(saved)) == 0
+    new.write_text("child,age\nb01,9\nsomebody,9\n")
+    capsys.readouterr()
+    assert run("predict", str(saved), str(new)) == 2
+    assert "--new-levels population" in capsys.readouterr().err
+    fit, rows = rp.load(saved), pd.read_csv(new)
+    for options, asked in (
+        (("--effects", "population"), {"effects": "population"}),
+        (("--new-levels", "population"), {"new_levels": "population"}),
+    ):
+        assert run("predict", str(saved), str(new), *options) == 0
+        found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+        assert found["fit"].to_list() == pytest.approx(fit.predict(rows, **asked).to_list())

@@ -34,10 +34,17 @@ def test_a_network_is_shown_by_its_layers(run, capsys) -> None:
         (("--hidden", "4,x"), "64,64"),
         (("--hidden", "0"), "hidden"),
         (("--activation", "sigmoi"), "sigmoid"),
-        (("--drop1",), "drop1"),
-        (("--test", "age = 0"), "wald_test"),
     ],
 )
 def test_bad_input_gets_one_line(run, one_line, options: tuple[str, ...], says: str) -> None:
     assert run("network", "low ~ age", BIRTHS, "--family", "binomial", "--epochs", "1", *options) == 2
     assert says in one_line()
+
+
+@pytest.mark.parametrize(("options", "says"), [(("--drop1",), "drop1"), (("--test", "age = 0"), "wald_test")])
+def test_what_a_network_cannot_answer_is_said_after_its_summary(
+    run, capsys, options: tuple[str, ...], says: str
+) -> None:
+    assert run("network", "low ~ age", BIRTHS, "--family", "binomial", "--epochs", "1", *options) == 2
+    out, error = capsys.readouterr()
+    assert "Training loss" in out and says in error.splitlines()[-1]

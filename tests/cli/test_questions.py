@@ -75,9 +75,6 @@ def test_a_plot_is_drawn(run, tmp_path, ending: str) -> None:
     ("options", "says"),
     [
         (("--plot", "plot.bmp"), ".png"),
-        (("--test", "agee = 0"), "age"),
-        (("--profile", "agee"), "age"),
-        (("--bootstrap", "0"), "n: expected"),
         (("--bootstrap", "many"), "invalid int value"),
         (("--by", "race", "--drop1"), "--drop1 is about one fit"),
         (("--by", "race", "--plot", "p.png"), "--plot is about one fit"),
@@ -87,3 +84,40 @@ def test_what_cannot_be_asked_is_told_in_a_line(run, capsys, options: tuple[str,
     assert run(*ASKED, *options) == 2
     out, error = capsys.readouterr()
     assert says in error and error.count("\n") == 1 and out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--test", "agee = 0"), "age"),
+        (("--profile", "agee"), "age"),
+        (("--bootstrap", "0"), "n: expected"),
+        (("--variances",), "variances"),
+    ],
+)
+def test_a_question_without_an_answer_takes_nothing_from_the_rest(
+    run, capsys, tmp_path, options: tuple[str, ...], says: str
+) -> None:
+    saved = tmp_path / "fit.json"
+    assert run(*ASKED, *options, "--delta", "exp(age)", "--save", str(saved)) == 2
+    out, error = capsys.readouterr()
+    assert says in error and error.count("\n") == 1
+    assert "Log-likelihood" in out and "by the delta method" in out and rp.load(saved).converged
+    assert run(*ASKED, *options, "--json") == 2
+    assert options[0].strip("-") not in json.loads(capsys.readouterr().out)
+
+
+def test_what_varies_is_told_as_the_fit_tells_it(run, capsys) -> None:
+    teeth, formula = datasets.path("teeth"), "distance ~ age + (age | child)"
+    fit = rp.glm(formula, rp.datasets.load("teeth"), criterion="reml")
+    asked = ("fit", formula, str(teeth), "--criterion", "reml", "--variances", "--random-effects")
+    assert run(*asked, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["estimate"] for row in found["variances"]] == pytest.approx(fit.variances["estimate"].to_list())
+    assert found["variances"][1]["conf_low"] == pytest.approx(fit.variances.loc[1, "lower"])
+    effects = fit.random_effects()
+    assert [row["mode"] for row in found["random_effects"]] == pytest.approx(effects["mode"].to_list())
+    assert run(*asked) == 0
+    shown = capsys.readouterr().out
+    assert "What varies, with 95% profile intervals" in shown and "The effects of each level" in shown
+    assert effects["level"].iloc[-1] in shown

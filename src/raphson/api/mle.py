@@ -44,6 +44,7 @@ from raphson.execute import Executor
 from raphson.fit.fit import Fit
 from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.state import FitState
+from raphson.hints import hint
 from raphson.model.bias.reduction import check_bias
 from raphson.model.likelihood.build import density_model, formulas_of
 from raphson.model.likelihood.densities.ready import DENSITIES, DensitySpec, resolve
@@ -384,7 +385,8 @@ def _columns(taken: Signature, columns: Any, names: Callable[[], Iterable[str]])
     for name in columns:
         if name not in taken.columns:
             known = f"its keywords are {', '.join(taken.columns)}" if taken.columns else "it has no keywords"
-            raise ModelError(f"columns: the density has no keyword {name!r}; {known}")
+            meant = hint("keyword", str(name), taken.columns)
+            raise ModelError(f"columns: the density has no keyword {name!r}; {known}.{meant}".removesuffix("."))
     there = set(names()) if taken.columns else set[str]()
     asked: dict[str, str] = {}
     for name in taken.columns:
@@ -396,7 +398,8 @@ def _columns(taken: Signature, columns: Any, names: Callable[[], Iterable[str]])
         elif name not in taken.optional:
             raise DataError(
                 f"data: the density needs a column {name!r} (an argument after *), which the data lack; add it, or "
-                f'name another column in its place, as in columns={{"{name}": "..."}}'
+                f'name another column in its place, as in columns={{"{name}": "..."}}, or give all rows one number, '
+                f'as in columns={{"{name}": 1}}'
             )
     return asked
 

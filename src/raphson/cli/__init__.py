@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if sys.stderr is None:  # closed, as by `2>&-`; print(file=None) would go to standard output
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
-    if sys.stdout is None:
-        return print_error("standard output is closed; redirect it, to /dev/null if nothing should be shown", BAD_INPUT)
+    if sys.stdout is None:  # closed, as by `>&-`: files are written, and nothing is shown
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if arguments is None:
         exit_soon_after_interrupt()
     try:

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from raphson.cli.output import (
+    BAD_INPUT,
     CONVERGED,
     NOT_CONVERGED,
     beside,
     draw,
-    print_fit,
+    print_document,
+    print_error,
     print_json,
     write_predictions,
 )
 from raphson.cli.process import resume_garbage_collection
 from raphson.cli.questions import PLOTS, answers, records, refuse_of_groups, table_text
-from raphson.errors import DataError, ModelError
+from raphson.errors import DataError, MissingDataWarning, ModelError, RaphsonError, warn_user
 from raphson.options import GLM, MLE, NETWORK, NLS, Record, keywords
 
 TEXT_OPTIONS = ("sep", "decimal", "na", "encoding")
@@ -107,12 +109,30 @@ def anova(options: argparse.Namespace) -> int:
     if "by" in given:
         raise ModelError("--by: nested models are compared on all rows; leave out --by")
     fits = [_fitted(formula, table, given) for formula in options.formulas]
+    kept = _rows_of_all(fits)
+    if kept is not None:
+        fits = [_fitted(formula, table.loc[kept], given) for formula in options.formulas]
     found = compared(*fits)
     if options.json:
         print_json({"models": records(found, "formula")})
     else:
         print(table_text("Each model beside the next smaller one, by likelihood-ratio tests", found))
     return CONVERGED if all(one.converged for one in fits) else NOT_CONVERGED
+
+
+def _rows_of_all(fits: list[Any]) -> Any:
+    """The labels of the rows that every fit uses, and a warning about the others; None if all use the same."""
+    every = fits[0].fittedvalues.index
+    kept = every
+    for one in fits[1:]:
+        every, kept = every.union(one.fittedvalues.index), kept.intersection(one.fittedvalues.index, sort=False)
+    if len(kept) == len(every):
+        return None
+    warn_user(
+        f"{len(every) - len(kept)} of {len(every)} rows are left out of all models, as some model cannot use them",
+        MissingDataWarning,
+    )
+    return kept
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -173,16 +193,35 @@ def _check_outputs(options: argparse.Namespace) -> None:
 
 
 def _shown(fit: Any, options: argparse.Namespace) -> int:
-    """Print, save, report and draw a fit, and answer the questions about it, according to the options."""
-    found = dict(answers(fit, options))
-    print_fit(fit, found, options)
+    """Save, print, report and draw a fit, and answer the questions about it, according to the options.
+
+    A question that this fit cannot answer takes nothing from the rest: it is an error after all else has been done.
+    """
     if options.save is not None:
         fit.save(options.save)
+    if not options.json:
+        print(fit.summary(options.level, options.exponentiate), flush=True)
+    found: dict[str, Any] = {}
+    refused: list[RaphsonError] = []
+    for name, answer in answers(fit, options):
+        if isinstance(answer, RaphsonError):
+            refused.append(answer)
+            continue
+        found[name] = answer.value
+        if not options.json:
+            print(f"\n{answer.text}", flush=True)
+    if options.json:
+        print_document(fit, found, options)
     if options.report is not None:
         fit.report(options.report, options.level, options.exponentiate)
     if options.plot is not None:
-        draw(fit.plot(level=options.level).figure, options.plot)
-    return CONVERGED if fit.converged else NOT_CONVERGED
+        try:
+            draw(fit.plot(level=options.level).figure, options.plot)
+        except RaphsonError as error:
+            refused.append(error)
+    for error in refused:
+        print_error(str(error), BAD_INPUT)
+    return BAD_INPUT if refused else CONVERGED if fit.converged else NOT_CONVERGED
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -200,6 +239,7 @@ def predict(options: argparse.Namespace) -> int:
 
     fit, table = load(options.model), _table(options)
     asked = {name: getattr(options, name) for name in ("se", "interval", "level", "kind")}
+    asked |= {name: getattr(options, name) for name in ("effects", "new_levels") if hasattr(options, name)}
     large = None if options.out is None or options.json or options.keep or hasattr(table, "read") else streamed(table)
     with Progress("Predicting"):
         if large is not None and isinstance(fit, Fit):

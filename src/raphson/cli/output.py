@@ -7,18 +7,17 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from raphson.cli.spelling import as_options
 from raphson.errors import DataError, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from raphson.cli.questions import Answer
-
 CONVERGED, NOT_CONVERGED, BAD_INPUT = 0, 1, 2
 
 
 def print_error(message: str, code: int) -> int:
-    print(f"raphson: error: {one_line(message)}", file=sys.stderr)
+    print(f"raphson: error: {as_options(one_line(message))}", file=sys.stderr)
     return code
 
 
@@ -26,19 +25,11 @@ def one_line(text: str) -> str:
     return visible(" ".join(text.split()))
 
 
-def print_fit(fit: Any, answers: dict[str, Answer], options: argparse.Namespace) -> None:
-    """Print the summary and the answers to what was asked about the fit."""
-    if options.json:
-        from raphson.report.document import document
+def print_document(fit: Any, answers: dict[str, Any], options: argparse.Namespace) -> None:
+    """Print the summary and the answers to what was asked about the fit, as one JSON document."""
+    from raphson.report.document import document
 
-        print_json(
-            document(fit, options.level, options.exponentiate)
-            | {name: answer.value for name, answer in answers.items()}
-        )
-    else:
-        print(fit.summary(options.level, options.exponentiate))
-        for answer in answers.values():
-            print(f"\n{answer.text}")
+    print_json(document(fit, options.level, options.exponentiate) | answers)
 
 
 def print_json(value: Any) -> None:

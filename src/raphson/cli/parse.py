@@ -6,7 +6,7 @@ import argparse
 from difflib import get_close_matches
 from typing import Any, NoReturn, get_args
 
-from raphson.choices import Interval, LinkName, Scale
+from raphson.choices import Effects, Interval, LinkName, NewLevels, Scale
 from raphson.cli import commands
 from raphson.cli.completion import SHELLS
 from raphson.cli.output import BAD_INPUT, one_line
@@ -209,6 +209,18 @@ def _add_predict(subparsers: Any) -> None:
     predict.add_argument("--se", action="store_true", help="add standard errors")
     predict.add_argument("--kind", choices=get_args(Scale), default="response")
     predict.add_argument("--level", type=level, default=0.95, help="coverage of the interval (default 0.95)")
+    predict.add_argument(
+        "--effects",
+        choices=get_args(Effects),
+        default=argparse.SUPPRESS,
+        help="of a fit whose coefficients vary: all effects, or those of the population, without the groups' own",
+    )
+    predict.add_argument(
+        "--new-levels",
+        choices=get_args(NewLevels),
+        default=argparse.SUPPRESS,
+        help="what is done with a group that the fit did not have (default raise)",
+    )
     predict.add_argument("--json", action="store_true", help="print JSON instead of CSV")
 
 

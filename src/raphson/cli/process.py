@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from raphson.cli.output import one_line, print_error
+from raphson.cli.spelling import as_options
 
 INTERRUPTED = 130  # 128 + the signal, as shells count
 
@@ -51,7 +52,7 @@ def one_line_warnings() -> Iterator[None]:
     said: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        line = one_line(str(message))
+        line = as_options(one_line(str(message)))
         if line not in said:
             said.add(line)
             print(f"raphson: warning: {line}", file=sys.stderr)

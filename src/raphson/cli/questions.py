@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raphson.errors import ModelError
+from raphson.errors import ModelError, RaphsonError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ class Question:
 
     Attributes
     ----------
-    name : of the option, and of the answer in JSON.
+    name : of the option.
     form : the other arguments of ``add_argument``.
     answer : of a fit, the option's value and all options.
     """
@@ -44,6 +44,11 @@ class Question:
     name: str
     form: dict[str, Any]
     answer: Callable[[Any, Any, argparse.Namespace], Answer]
+
+    @property
+    def key(self) -> str:
+        """The name of the answer in JSON, and of the option's value."""
+        return self.name.replace("-", "_")
 
 
 def add_questions(command: Any) -> None:
@@ -56,13 +61,16 @@ def add_questions(command: Any) -> None:
 
 def asked(options: argparse.Namespace) -> list[Question]:
     """The questions that the command line asks."""
-    return [one for one in QUESTIONS if getattr(options, one.name) is not one.form["default"]]
+    return [one for one in QUESTIONS if getattr(options, one.key) is not one.form["default"]]
 
 
-def answers(fit: Any, options: argparse.Namespace) -> Iterator[tuple[str, Answer]]:
-    """The answers to the questions asked, by name."""
+def answers(fit: Any, options: argparse.Namespace) -> Iterator[tuple[str, Answer | RaphsonError]]:
+    """The answers to the questions asked, by their keys; an error where this fit has none."""
     for one in asked(options):
-        yield one.name, one.answer(fit, getattr(options, one.name), options)
+        try:
+            yield one.key, one.answer(fit, getattr(options, one.key), options)
+        except RaphsonError as error:
+            yield one.key, error
 
 
 def refuse_of_groups(options: argparse.Namespace) -> None:
@@ -128,6 +136,22 @@ def _checked(fit: Any, _: bool, options: argparse.Namespace) -> Answer:
     return Answer(str(found), records(found.table, "check"))
 
 
+def _variances(fit: Any, _: bool, options: argparse.Namespace) -> Answer:
+    table = fit.variances.rename(columns={"lower": "conf_low", "upper": "conf_high"})
+    return Answer(_rows_text("What varies, with 95% profile intervals", table), table.to_dict(orient="records"))
+
+
+def _random_effects(fit: Any, _: bool, options: argparse.Namespace) -> Answer:
+    table = fit.random_effects()
+    return Answer(_rows_text("The effects of each level", table), table.to_dict(orient="records"))
+
+
+def _rows_text(title: str, table: pd.DataFrame) -> str:
+    """A table whose rows have names in columns of their own."""
+    text = table.to_string(index=False, float_format=lambda value: f"{value:.6g}", na_rep="")
+    return f"{title}\n{text}"
+
+
 QUESTIONS = (
     Question(
         "test",
@@ -186,6 +210,20 @@ QUESTIONS = (
             "help": "rank the data among data sets that are simulated from the fit",
         },
         _checked,
+    ),
+    Question(
+        "variances",
+        {
+            "default": False,
+            "action": "store_true",
+            "help": "standard deviations and correlations of what varies, with profile intervals",
+        },
+        _variances,
+    ),
+    Question(
+        "random-effects",
+        {"default": False, "action": "store_true", "help": "the effects of each level of what varies by groups"},
+        _random_effects,
     ),
 )
 """In the order in which the answers are printed."""

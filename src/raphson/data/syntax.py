@@ -121,7 +121,9 @@ def written(tree: ast.AST) -> str:
 
 def not_allowed(piece: str, source: str, what: str, may: str | None = None) -> FormulaError:
     """The error for something that is not allowed; it says what to write for what R calls so, or lists what is."""
-    foreign = hint("formula", piece) if may in (None, allowed()) else ""  # a curve has other functions
+    function = re.match(r"\s*([\w.]+)", piece)  # of a call, its name
+    name = piece if function is None else function[1]
+    foreign = hint("formula" if may in (None, allowed()) else "curve", name)  # a curve has other functions
     told = f"{what}: {short(piece)} in {short(source)} is not allowed"
     return FormulaError(f"{told}.{foreign}" if foreign else f"{told}; allowed are {may or allowed()}")
 

@@ -142,7 +142,7 @@ def read_function(
     from raphson.model.curve.user_functions import check_signature, function_derivatives, structure_of_function
 
     if not isinstance(data, tuple | list) or len(data) != 2:
-        raise DataError("data: a model that is a function f(params, x) takes data=(x, y)")
+        raise DataError("data: a model that is a function f(params, x) takes data=(x, y), such as data=(df, df['y'])")
     if start is None:
         raise ModelError("start: a model that is a function needs start=, a dict or array of starting values")
     check_signature(function, start)
