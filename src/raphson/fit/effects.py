@@ -163,7 +163,7 @@ def _with_p(row: Effect, tests: dict[str, float], first: bool) -> Effect:
 
 def cheaply_profiled(fit: Reading) -> bool:
     """Whether profiles and likelihood ratios of all coefficients take few readings of few rows."""
-    few = fit.nobs * fit.n <= CHEAP and fit.n <= MOST_PROFILED
+    few = fit.nobs * fit.n * fit.cost_of_rows <= CHEAP and fit.n <= MOST_PROFILED
     return few and fit.state.cov == "model" and fit.dispersion > 0
 
 

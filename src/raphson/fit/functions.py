@@ -22,7 +22,7 @@ from raphson.fit.reading import Reading
 from raphson.fit.reference import ReferenceFit, check_ratios, reference_of
 from raphson.inference import constraints, delta, intervals
 from raphson.inference.functions import Combinations, ParameterFunction
-from raphson.inference.profile import Padded, Profiler, Release
+from raphson.inference.profile import Awakening, Padded, Profiler, Release
 from raphson.model.parameters import place_of
 from raphson.numeric import TINY, one_blas_thread
 from raphson.report.ratios import as_ratios, ratio_name
@@ -306,6 +306,7 @@ def profile_of(fit: Reading, function: Any) -> Profile:
         If the function is not scalar, or depends on no estimated parameter.
     """
     reference, n = reference_of(fit), fit.n
+    awake = reference.awake
     check_ratios(fit, "profile")
     theta = reference.theta[:n]
     function, J = _affine(function, theta), function.jacobian(theta)
@@ -341,8 +342,9 @@ def profile_of(fit: Reading, function: Any) -> Profile:
             linear,
             estimate,
             scale,
-            fit.dispersion,
+            fit.ratio_dispersion,
             reference.interior,
+            several=reference is awake and awake is not None,
         )
 
     profiler = profiler_on(reference)
@@ -351,6 +353,10 @@ def profile_of(fit: Reading, function: Any) -> Profile:
         assert found.direction is not None
         direction, model = found.direction[:p], outside.model
         profiler.released = Release(profiler_on(outside), lambda theta: model.finite_point(theta, direction), direction)
+    if awake is not None:
+        moved = awake.pace
+        assert moved is not None
+        profiler.released = Awakening(profiler_on(awake), lambda theta: theta + moved, -moved)
     return Profile(label, se if known and not cut_off else math.nan, profiler, fit.names, fit.reference_df)
 
 

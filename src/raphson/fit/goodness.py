@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -84,6 +85,31 @@ class Goodness:
     def clusters(self) -> np.ndarray | None:
         """(n,) the number of each row's cluster, as the fit has it."""
         return self.state.groups
+
+    # -- restricted maxima -----------------------------------------------------------------------------------------
+
+    cost_of_rows: ClassVar[float] = 1.0
+    """What an evaluation of the objective costs beside one of a generalised linear model."""
+
+    @property
+    def own_reference(self) -> Any:
+        """The reference for restricted maxima of this kind of model; None where it is that of the estimate."""
+        return None
+
+    @property
+    def ratio_dispersion(self) -> float:
+        """What differences of the objective are divided by: φ̂, or 1 where φ is among its parameters."""
+        return self.dispersion
+
+    def joint_df(self, combinations: np.ndarray) -> float | None:
+        """Degrees of freedom of the denominator of F for combinations (q, n) of the coefficients; None for χ²."""
+        del combinations
+        return self.reference_df
+
+    def own_drop1(self, contains: Callable[[str, str], bool]) -> Any:
+        """The table of :func:`raphson.fit.terms.drop1` of this kind of model; None where it is that of all others."""
+        del contains
+        return None
 
     # -- measures --------------------------------------------------------------------------------------------------
 

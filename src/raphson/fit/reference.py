@@ -29,6 +29,8 @@ class ReferenceFit:
     top : ℓ at the maximum, or its supremum.
     interior : whether `theta` is the maximum.
     pace : (p,) a step towards infinity that changes ℓ noticeably; None if `theta` is the maximum.
+    awake : the same with the parameters free that are held at an edge, which restrictions may move off it; its pace is
+        how far they are moved. None where none are held.
     """
 
     model: Model
@@ -38,6 +40,7 @@ class ReferenceFit:
     top: float
     interior: bool
     pace: np.ndarray | None = None
+    awake: ReferenceFit | None = None
 
     @property
     def metric(self) -> np.ndarray:
@@ -94,6 +97,10 @@ def reference_of(fit: Goodness) -> ReferenceFit:
     ModelError
         If the equations that were solved are not the gradient of a likelihood.
     """
+    own = fit.own_reference
+    if own is not None:
+        assert isinstance(own, ReferenceFit)
+        return own
     at = fit.at("a restricted maximum")
     if not at.asked.objective.comparable:
         raise ModelError(

@@ -127,7 +127,7 @@ class Refitting:
         """(B,) log-likelihoods of replicates with responses (B, n), each at the dispersion that maximises it."""
         out = np.full(len(y), np.nan)
         for i in np.flatnonzero(found.finite):
-            model, rows = self.at(y[i], found, i)
+            model, rows = self.at(y[i], found, int(i))
             phi = model.ml_dispersion(rows) if self.dispersion is None else self.dispersion
             out[i] = model.log_likelihood(rows, phi)
         return out

@@ -28,7 +28,9 @@ def drop1(fit: Reading) -> pd.DataFrame:
     -------
     DataFrame
         First ``<none>``, then a row for each term: df, deviance, aic, statistic, p_value. The statistic is F if the
-        dispersion is estimated (aic then is R's, at the ML dispersion), else χ².
+        dispersion is estimated (aic then is R's, at the ML dispersion), else χ². Where coefficients vary, the columns
+        are df, llf, aic, statistic, p_value and test: a likelihood ratio, or by REML F with Satterthwaite's degrees of
+        freedom; of what varies a mixture of χ² at the edge; of a smooth function Wood's test.
 
     Examples
     --------
@@ -43,6 +45,9 @@ def drop1(fit: Reading) -> pd.DataFrame:
     import pandas as pd
 
     fit.check_name("drop1")
+    own = fit.own_drop1(contains)
+    if own is not None:
+        return own
     check_likelihood(fit, "drop1")
     reference = reference_of(fit)
     lines: dict[str, tuple[Any, ...]] = {"<none>": (0, fit.deviance, fit.aic, math.nan, math.nan)}

@@ -18,6 +18,7 @@ from raphson.inference.functions import Combinations, ParameterFunction
 from raphson.inference.hypotheses import Test
 from raphson.inference.profile import Padded
 from raphson.inference.restricted import Maximum, maximum_on_curve, maximum_on_plane
+from raphson.linalg import cholesky
 from raphson.model.base import Model
 from raphson.model.objective import Need
 from raphson.numeric import one_blas_thread
@@ -85,7 +86,7 @@ def wald_test(fit: Reading, constraint: Any) -> Test:
     constraints.independent(J)
     gap = asked.function.value(theta) - asked.value
     chi2 = hypotheses.wald(gap, J, fit.cov)
-    df = fit.df_of(J) if len(gap) == 1 else fit.reference_df
+    df = fit.df_of(J) if len(gap) == 1 else fit.joint_df(J)
     if isinstance(df, np.ndarray):
         df = float(df[0])
     return hypotheses.verdict("Wald test", asked.text, chi2, len(gap), df)
@@ -160,6 +161,9 @@ def score_test(fit: Reading, constraint: Any) -> Test:
     fit.at("score_test")
     asked, reference = _hypothesis(fit, constraint), reference_of(fit)
     found, J, q = _restricted(fit, asked, reference)
+    if fit.compares_criteria:
+        chi2 = _score_of_criterion(reference, found, asked.text)
+        return hypotheses.verdict("Score test", asked.text, chi2, q, None, _named_theta(fit, reference, found.theta))
     kind, there = _definite_information(fit, reference, found.theta, asked.text)
     step = there.factor(kind, fit.dispersion).solve(found.score)[: fit.n]
     if fit.state.cov == "model":
@@ -169,6 +173,25 @@ def score_test(fit: Reading, constraint: Any) -> Test:
     chi2 = hypotheses.wald(J @ np.where(reference.free[: fit.n], step, 0.0), J, V)
     restricted = _named_theta(fit, reference, found.theta)
     return hypotheses.verdict("Score test", asked.text, chi2, q, fit.reference_df, restricted)
+
+
+def _score_of_criterion(reference: ReferenceFit, found: Maximum, text: str) -> float:
+    """∇Vᵀ M⁻¹ ∇V with minus the Hessian of the criterion, whose parameters are all there are."""
+    need = Need(kinds=("observed", "expected"))
+    at, free = reference.objective.evaluate(found.theta, need), reference.free
+    for kind in need.kinds:
+        factor = cholesky(at.information[kind].matrix[np.ix_(free, free)])
+        if factor is not None:
+            z = factor.half_solve(at.score[free])
+            return float(z @ z)
+        warn_user(
+            f"score_test: the observed information is not positive definite at the maximum under {text}; used its "
+            "eigenvalues' absolute values instead",
+            ConvergenceWarning,
+        )
+    raise ModelError(
+        f"score_test: under {text} the data do not determine all other parameters; use wald_test or lr_test"
+    )
 
 
 def _definite_information(
@@ -243,7 +266,7 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False, bootstrap: int = 0
     other = reading_of(smaller)
     if bootstrap:
         return _simulated(fit, other, nested, bootstrap, seed)
-    if fit.compares_criteria or (other is not None and other.compares_criteria):
+    if other is not None and (fit.compares_criteria or other.compares_criteria):
         return _lr_of_criteria(fit, other)
     check_likelihood(fit, "lr_test")
     reference = reference_of(fit)
@@ -251,7 +274,7 @@ def lr_test(fit: Reading, smaller: Any, nested: bool = False, bootstrap: int = 0
         return _lr_of_fits(fit, reference, other, nested)
     asked = _hypothesis(fit, smaller)
     found, _, q = _restricted(fit, asked, reference)
-    chi2 = 2.0 * (reference.top - found.value) / fit.dispersion
+    chi2 = 2.0 * (reference.top - found.value) / fit.ratio_dispersion
     return likelihood_ratio(fit, reference, asked.text, chi2, q, _named_theta(fit, reference, found.theta))
 
 
@@ -259,7 +282,7 @@ def likelihood_ratio(
     fit: Reading, reference: ReferenceFit, text: str, chi2: float, q: int, restricted: Any = None
 ) -> Test:
     """The likelihood-ratio test with statistic `chi2` against the maximum of a fit."""
-    chi2 = _not_negative(chi2, abs(reference.top) / fit.dispersion)
+    chi2 = _not_negative(chi2, abs(reference.top) / fit.ratio_dispersion)
     return hypotheses.verdict("Likelihood-ratio test", text, chi2, q, fit.reference_df, restricted)
 
 
@@ -274,13 +297,8 @@ def _not_negative(chi2: float, top: float) -> float:
     return max(chi2, 0.0)
 
 
-def _lr_of_criteria(fit: Reading, smaller: Reading | None) -> Test:
+def _lr_of_criteria(fit: Reading, smaller: Reading) -> Test:
     """The test where coefficients vary in one of the fits: a variance of 0 is at the edge of what it can be."""
-    if smaller is None:
-        raise ModelError(
-            "smaller: expected a fit where coefficients vary; got a constraint. Fit the smaller model too, with "
-            "criterion='ml'; or use wald_test"
-        )
     mixed = comparison(fit, smaller).mixed
     chi2 = _not_negative(2.0 * (fit.llf - smaller.llf), abs(fit.llf))
     if chi2 < ROUNDING * max(abs(fit.llf), 1.0):
@@ -367,19 +385,25 @@ def _restricted(fit: Reading, asked: Hypothesis, reference: ReferenceFit) -> tup
         )
     constraints.independent(rows[:, reference.free[:n]])
     function = Padded(asked.function, n, len(theta))
-    if asked.linear:
-        found = maximum_on_plane(
-            reference.objective, function.jacobian(theta), asked.value, theta, reference.free, reference.metric
-        )
-    else:
-        with np.errstate(all="ignore"):
-            found = maximum_on_curve(reference.objective, function, asked.value, theta, reference.free)
+    found = _maximum(asked, function, reference)
+    if reference.awake is not None:  # the restriction may have moved a maximum off the edge
+        other = _maximum(asked, function, reference.awake)
+        found = other if other.value > found.value else found
     if not found.converged:
         warn_user(
             f"not converged: the maximum under {asked.text} was not reached, so the test may be wrong",
             ConvergenceWarning,
         )
     return found, asked.function.jacobian(found.theta[:n]), len(rows)
+
+
+def _maximum(asked: Hypothesis, function: Padded, reference: ReferenceFit) -> Maximum:
+    theta, free = reference.theta, reference.free
+    if asked.linear:
+        J = function.jacobian(theta)
+        return maximum_on_plane(reference.objective, J, asked.value, theta, free, reference.metric)
+    with np.errstate(all="ignore"):
+        return maximum_on_curve(reference.objective, function, asked.value, theta, free)
 
 
 def _named_theta(fit: Reading, reference: ReferenceFit, theta: np.ndarray) -> Any:

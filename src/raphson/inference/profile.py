@@ -106,6 +106,16 @@ class Release:
         return bool(np.nanmax(value) > value[0] + GAIN)
 
 
+@dataclass(frozen=True)
+class Awakening(Release):
+    """The profile in which parameters move that are held at 0, where the objective is even in them."""
+
+    def gains(self, theta: np.ndarray) -> bool:
+        """Whether the likelihood rises as one of them leaves 0."""
+        here = self.profiler.objective.evaluate(theta, Need(kinds=("observed",)))
+        return bool((np.diagonal(here.information["observed"].matrix)[self.direction != 0] < 0).any())
+
+
 @dataclass
 class Profiler:
     """The profile of one function.
@@ -124,6 +134,7 @@ class Profiler:
     interior : whether the maximum is at `theta`, so that Newton's method can start there.
     better : the value and parameters of the best point above the maximum, if any was found.
     released : if `objective` holds infinite estimates fixed, the profile in which they move.
+    several : whether maxima are sought from `theta` too where a nearer start is known, which may lie on a saddle.
     warnings : why an end was not found, or may be wrong.
     """
 
@@ -139,6 +150,7 @@ class Profiler:
     interior: bool = True
     better: tuple[float, np.ndarray] | None = field(default=None)
     released: Release | None = None
+    several: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def end(self, side: int, reach: float, outside: float | None = None) -> tuple[float, np.ndarray | None]:
@@ -385,6 +397,7 @@ class Profiler:
     def _best_at(self, value: float, near: np.ndarray | None) -> Maximum | None:
         """The maximum with g fixed, from a nearby point or from the estimate; None if the likelihood is not finite."""
         failed: ConvergenceError | None = None
+        best: Maximum | None = None
         for start in (near, self.theta):
             if start is None:
                 continue
@@ -393,8 +406,12 @@ class Profiler:
             except (ConvergenceError, np.linalg.LinAlgError) as error:
                 failed = error if isinstance(error, ConvergenceError) else ConvergenceError(str(error))
                 continue
-            if math.isfinite(found.value):
-                return found
+            if math.isfinite(found.value) and (best is None or found.value > best.value):
+                best = found
+            if best is not None and not self.several:
+                return best
+        if best is not None:
+            return best
         if failed is not None and not self.linear:
             raise failed
         return None

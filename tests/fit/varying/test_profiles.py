@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import chi2
 
 import raphson as rp
+from raphson.errors import ModelError
 from raphson.fit.varying.profiles import Profiles, Substituted
 from raphson.model.objective import Need
 
@@ -150,3 +152,58 @@ def test_derivatives_in_other_coordinates(logs, polar, at_maximum):
         before, after = objective.evaluate(theta - step), objective.evaluate(theta + step)
         assert (after.value - before.value) / 2e-5 == pytest.approx(here.score[j], abs=1e-5)
         assert -(after.score - before.score) / 2e-5 == pytest.approx(M[j], abs=1e-5 * np.abs(M).max())
+
+
+# -- coefficients ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_ends_of_coefficients_are_where_the_maximum_has_fallen(family):
+    rng = np.random.default_rng(11)
+    g = np.repeat(np.arange(12), 6)
+    data = pd.DataFrame({"g": g.astype(str), "x": np.tile(np.linspace(-1, 1, 6), 12)})
+    eta = 1 + 0.5 * data.x + rng.normal(0, 0.6, 12)[g]
+    data["y"] = rng.poisson(np.exp(eta)) if family == "poisson" else eta + rng.normal(0, 0.8, 72)
+    fit = rp.glm("y ~ x + (1 | g)", data, family=family)
+    ends = fit.conf_int(kind="profile").loc["x"]
+    for end in ends:
+        held = rp.glm("y ~ 1 + (1 | g)", data, family=family, offset=end * data.x)
+        assert 2 * (fit.llf - held.llf) == pytest.approx(chi2.ppf(0.95, 1), abs=1e-6)
+    assert ends.lower < fit.params["x"] < ends.upper
+    assert fit.profile("x").trace.llf_drop.min() >= 0
+
+
+def test_a_restriction_may_move_a_standard_deviation_off_the_edge():
+    # With the slope fixed far from its estimate the groups, which differ in x, differ in what is left.
+    rng = np.random.default_rng(4)
+    x = np.repeat(np.arange(10.0), 4)
+    data = pd.DataFrame({"g": x.astype(str), "x": x})
+    data["y"] = 0.3 * x + np.tile([-1.0, 1.0, 0.4, -0.4], 10) + 0.01 * rng.normal(size=40)
+    fit = rp.glm("y ~ x + (1 | g)", data)
+    assert fit.variances.estimate[0] == 0
+    without = rp.glm("y ~ 1 + (1 | g)", data)
+    assert without.variances.estimate[0] > 0.3
+    assert fit.lr_test("x = 0").statistic == pytest.approx(2 * (fit.llf - without.llf), abs=1e-6)
+    assert fit.lr_test("x = 0").p_value == pytest.approx(fit.lr_test(without).p_value, rel=1e-6)
+    for end in fit.profile("x").interval(0.9999):
+        held = rp.glm("y ~ 1 + (1 | g)", data, offset=end * data.x)
+        assert 2 * (fit.llf - held.llf) == pytest.approx(chi2.ppf(0.9999, 1), abs=1e-5)
+
+
+def test_the_score_test_is_of_the_criterions_gradient_and_hessian(reference):
+    data, _, _ = reference("sleepstudy_corr")
+    data = data.assign(odd=data.Days % 2)
+    fit = rp.glm("Reaction ~ Days + odd + (Days | Subject)", data)
+    smaller = rp.glm("Reaction ~ Days + (Days | Subject)", data)
+    theta = np.insert(smaller._reading.state.theta, 2, 0.0)
+    at = fit._reading.maximum.criterion.evaluate(theta, Need(kinds=("observed",)))
+    expected = at.score @ np.linalg.solve(at.information["observed"].matrix, at.score)
+    assert fit.score_test("odd = 0").statistic == pytest.approx(expected, rel=1e-6)
+
+
+def test_reml_has_no_profile_of_coefficients(reference):
+    data, formula, _ = reference("sleepstudy_corr")
+    fit = rp.glm(formula, data, criterion="reml")
+    for ask in (lambda: fit.profile("Days"), lambda: fit.lr_test("Days = 0"), lambda: fit.conf_int(kind="profile")):
+        with pytest.raises(ModelError, match="criterion: expected 'ml' for likelihood ratios and profiles"):
+            ask()

@@ -6,7 +6,7 @@ import pytest
 
 import raphson as rp
 from raphson.model.objective import Need
-from raphson.model.varying.edge import _without
+from raphson.model.varying.edge import without
 
 
 def simulated(rho=0.0, sd=(0.6, 0.4), seed=0, n=400, groups=15):
@@ -77,10 +77,10 @@ def test_nothing_is_left_to_move():
 
 def test_the_factor_without_what_is_zero_has_the_same_covariance():
     L = np.array([[0.0, 0.0, 0.0], [0.3, 0.4, 0.0], [0.1, -0.2, 0.5]])
-    new = _without(L, [0], [])
+    new = without(L, [0], [])
     np.testing.assert_allclose(new @ new.T, L @ L.T, atol=1e-12)
     assert not new[:, 0].any()
     L = np.array([[0.7, 0.0, 0.0], [0.3, 0.0, 0.0], [0.1, -0.2, 0.5]])
-    new = _without(L, [], [1])
+    new = without(L, [], [1])
     np.testing.assert_allclose(new @ new.T, L @ L.T, atol=1e-12)
     assert not new[:, 1].any()

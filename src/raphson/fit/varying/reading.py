@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,14 +18,21 @@ from raphson.errors import ModelError, RefusedName, visible
 from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
+from raphson.fit.reference import ReferenceFit
 from raphson.fit.state import AtEstimate, FitState
 from raphson.fit.varying import saving, showing, tables
+from raphson.fit.varying.dropping import dropped
 from raphson.fit.varying.predicting import VaryingPredictor, VaryingPredictors
-from raphson.fit.varying.refits import VaryingRefits
-from raphson.fit.varying.satterthwaite import degrees_of_freedom, has_degrees_of_freedom
+from raphson.fit.varying.refits import VaryingRefits, off_the_edge
+from raphson.fit.varying.satterthwaite import (
+    degrees_of_freedom,
+    has_degrees_of_freedom,
+    joint_degrees_of_freedom,
+)
 from raphson.fit.varying.smooths import smooths
 from raphson.frozen import frozen
 from raphson.model.glm.glm import GeneralisedLinearModel
+from raphson.model.varying.by_name import ByName
 from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
 from raphson.newton.estimate import Estimate
@@ -43,7 +50,7 @@ WITHOUT_ERROR = (
 
 NOT_YET = dict.fromkeys(
     (
-        *("score_test", "drop1", "profile", "information_matrix_test", "robust"),
+        *("information_matrix_test", "robust"),
         *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature"),
     ),
     "not available where coefficients vary; see params, bse, llf and aic",
@@ -175,6 +182,56 @@ class VaryingReading(Reading):
     def clusters(self) -> np.ndarray | None:
         """The clusters that were asked for, else the levels of the outermost group."""
         return self.own_refits.clusters if self.state.groups is None else self.state.groups
+
+    # -- restricted maxima -----------------------------------------------------------------------------------------
+
+    cost_of_rows: ClassVar[float] = 30.0
+
+    @cached_property
+    def own_reference(self) -> ReferenceFit:
+        """The criterion by all parameters, at its maximum.
+
+        Raises
+        ------
+        ModelError
+            By REML, or if the fit has no finite maximum.
+        """
+        model, state = self.model, self.state
+        if model.restricted:
+            raise ModelError(
+                "criterion: expected 'ml' for likelihood ratios and profiles of coefficients, which REML integrates "
+                "out; got 'reml'. Fit with criterion='ml', or use wald_test and conf_int()"
+            )
+        if state.infinite.any() or not state.status.converged:
+            raise ModelError(
+                f"expected a fit with a finite maximum where coefficients vary; this one ended with "
+                f"{state.status.value!r}"
+            )
+        objective, top = ByName(model.criterion, model.kept), self.maximum.spot.value
+        moved = np.zeros(len(state.theta))
+        moved[objective.places] = off_the_edge(self.maximum) - self.maximum.theta
+        awake = None
+        if moved.any():
+            free = state.free.copy()
+            free[objective.places] = True
+            awake = ReferenceFit(model, objective, state.theta + moved, free, top, False, moved)
+        return ReferenceFit(model, objective, state.theta, state.free, top, True, None, awake)
+
+    @property
+    def ratio_dispersion(self) -> float:
+        """1: the dispersion is a parameter of the criterion."""
+        return 1.0
+
+    def joint_df(self, combinations: np.ndarray) -> float | None:
+        """Satterthwaite's degrees of freedom of F, for normal responses by REML."""
+        if not self.by_t:
+            return None
+        kept = ~self.state.aliased[: self.n]
+        return joint_degrees_of_freedom(self.maximum, combinations[:, kept])
+
+    def own_drop1(self, contains: Callable[[str, str], bool]) -> pd.DataFrame:
+        """See :mod:`raphson.fit.varying.dropping`."""
+        return dropped(self, contains)
 
     # -- how well it fits ----------------------------------------------------------------------------------------
 

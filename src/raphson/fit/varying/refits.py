@@ -94,25 +94,11 @@ class VaryingRefits:
 
     @cached_property
     def start(self) -> np.ndarray:
-        """(J,) where refits start: the estimate, with what it holds at an edge moved off it, where nothing would move.
-
-        At an edge the criterion falls as ½V''σ², so that 1/√|V''| is how far other data sets may move its maximum.
-        """
+        """(J,) where refits start: the estimate, off the edge."""
         at, criterion = self.fit.maximum, self.model.criterion
         if at.criterion.n_params != criterion.n_params:
             return starting_values(criterion)  # the family has ended in a simpler one
-        theta = at.theta.copy()
-        held = np.flatnonzero(~at.free)
-        if len(held):
-            bend = np.abs(np.diagonal(at.derivatives.hessian))[held]
-            diagonal = np.zeros(criterion.n_params, dtype=bool)
-            for scale in criterion.scales:
-                own = slice(criterion.p + scale.start, criterion.p + scale.start + scale.count)
-                correlated = scale.structure == "correlated"
-                diagonal[own] = [a == b for ((a, b),) in scale.places] if correlated else True
-            step = np.where(bend > 0, 1.0 / np.sqrt(np.where(bend > 0, bend, 1.0)), 0.1)
-            theta[held] = np.where(diagonal[held], step, 0.0)
-        return theta
+        return off_the_edge(at)
 
     def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         """Fit B replicates; a row, or level, that counts twice is two rows, or two levels."""
@@ -217,6 +203,26 @@ class VaryingRefits:
 
 def _term(piece: Any) -> int:
     return int(piece.term)
+
+
+def off_the_edge(at: AtMaximum) -> np.ndarray:
+    """(J,) the estimate, with what it holds at an edge moved off it: there nothing would move, as the slope is 0.
+
+    At an edge the criterion falls as ½V''σ², so that 1/√|V''| is how far other data may move its maximum.
+    """
+    criterion, theta = at.criterion, at.theta.copy()
+    held = ~at.free
+    if not held.any():
+        return theta
+    diagonal = np.zeros(criterion.n_params, dtype=bool)
+    for scale in criterion.scales:
+        own = slice(criterion.p + scale.start, criterion.p + scale.start + scale.count)
+        correlated = scale.structure == "correlated"
+        diagonal[own] = [a == b for ((a, b),) in scale.places] if correlated else True
+    bend = np.abs(np.diagonal(at.derivatives.hessian))
+    step = np.where(bend > 0, 1.0 / np.sqrt(np.where(bend > 0, bend, 1.0)), 0.1)
+    theta[held & diagonal] = step[held & diagonal]
+    return theta
 
 
 def names_of(at: AtMaximum) -> list[str]:

@@ -49,3 +49,19 @@ def degrees_of_freedom(at: AtMaximum, combinations: np.ndarray) -> np.ndarray:
         if spread_of_v > 0:
             out[row] = 2.0 * v * v / spread_of_v
     return out
+
+
+def joint_degrees_of_freedom(at: AtMaximum, combinations: np.ndarray) -> float:
+    """The denominator's degrees of freedom of the F of several combinations (q, p) at once (Fai and Cornelius 1996).
+
+    F is the mean of the t² of q combinations that are uncorrelated, with ν_m each, whose sum has the expectation
+    E = Σ ν_m/(ν_m − 2); that of qF(q, ν) is the same at ν = 2E/(E − q).
+    """
+    V = combinations @ at.beta_cov @ combinations.T
+    _, vectors = np.linalg.eigh(0.5 * (V + V.T))
+    each = degrees_of_freedom(at, vectors.T @ combinations)
+    q = len(each)
+    if np.ptp(each) <= 1e-8 * each[0]:
+        return float(np.mean(each))
+    E = float(np.sum(each[each > 2.0] / (each[each > 2.0] - 2.0)))
+    return 2.0 * E / (E - q) if q < E else 2.0

@@ -90,13 +90,13 @@ def _of_term(scale: Any, entries: np.ndarray, sizes: np.ndarray, held: np.ndarra
     for j, (a, b) in enumerate(places):
         if a in zero or b in gone:
             own[j] = True
-    L = _without(L, zero, singular)
+    L = without(L, zero, singular)
     new = np.array([0.0 if own[j] else L[a, b] for j, (a, b) in enumerate(places)])
     said = [("sd", row) if row in zero else ("corr", row) for row in fresh]
     return new, own & ~held, [diagonal[row] for row in fresh], said
 
 
-def _without(L: np.ndarray, zero: list[int], singular: list[int]) -> np.ndarray:
+def without(L: np.ndarray, zero: list[int], singular: list[int]) -> np.ndarray:
     """A triangle with the same LLᵀ that has no entries in the columns of what is 0."""
     c = len(L)
     kept = [k for k in range(c) if k not in zero and k not in singular]
