@@ -164,6 +164,12 @@ class Fit(Pictured):
     random_effects = Asked(lambda: varying.random_effects)
     smooths = ShownLater(lambda: varying.VaryingReading.smooths)
     edf = ShownLater(lambda: varying.VaryingReading.edf)
+    conditional_aic = ShownLater(lambda: varying.VaryingReading.conditional_aic)
+    conditional_df = ShownLater(lambda: varying.VaryingReading.conditional_df)
+    conditional_llf = ShownLater(lambda: varying.VaryingReading.conditional_llf)
+    r2_marginal = ShownLater(lambda: varying.VaryingReading.r2_marginal)
+    r2_conditional = ShownLater(lambda: varying.VaryingReading.r2_conditional)
+    icc = Asked(lambda: varying.icc)
     satterthwaite_df = ShownLater(lambda: varying.VaryingReading.satterthwaite_df)
 
     # -- estimates -------------------------------------------------------------------------------------------------

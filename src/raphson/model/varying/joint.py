@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raphson.data.varying.term import VaryingTerm
-from raphson.model.varying.criterion import Criterion, Inner
+from raphson.model.varying.criterion import Criterion
 from raphson.model.varying.results import AtMaximum
 
 
@@ -43,10 +43,7 @@ class Joint:
         own = at.criterion
         self.at, self.beta = at, at.beta
         self.criterion, scales = own.joint, at.theta[own.p :]
-        if own.restricted:
-            self.factor = at.spot.mode.factor
-        else:
-            self.factor = Inner(self.criterion, scales).hessian(at.spot.mode.rows.weight)[1]
+        self.factor = at.joint_factor
         layout = self.criterion.layout
         self.factors = self.criterion.factors(scales)
         self.coefficients = np.empty(layout.size)

@@ -2,12 +2,14 @@ r"""What follows from a criterion at its maximum: reported scales, coefficients 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from raphson.model.varying.criterion import Criterion, Spot
+from raphson.model.varying.algebra import Factor
+from raphson.model.varying.criterion import Criterion, Inner, Spot
 from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.layout import Piece
 
@@ -216,13 +218,24 @@ class AtMaximum:
     # -- degrees of freedom --------------------------------------------------------------------------------------
 
     @cached_property
+    def joint_factor(self) -> Factor:
+        """H of β and the varying coefficients together, factorised."""
+        own = self.criterion
+        if own.restricted:
+            return self.spot.mode.factor
+        return Inner(own.joint, self.theta[own.p :]).hessian(self.spot.mode.rows.weight)[1]
+
+    @cached_property
     def edf(self) -> dict[int | None, float]:
-        """Effective degrees of freedom of each term (β under None): its share of tr(H⁻¹AᵀWA) = dim v − tr(H⁻¹)_uu."""
-        layout, factor = self.criterion.layout, self.spot.mode.factor
+        """Effective degrees of freedom of each term (β under None): its share of tr(H⁻¹AᵀWA) = dim v − tr(H⁻¹)_uu.
+
+        v = (β, u) also where β is not integrated, as the varying coefficients adapt to what β leaves them. NaN where H
+        is singular, as at a fit without error.
+        """
+        layout, factor = self.criterion.joint.layout, self.joint_factor
         out: dict[int | None, float] = {}
         for k, piece in enumerate(layout.pieces):
-            own = piece.size - (0.0 if piece.term is None else factor.trace(k))
+            spared = 0.0 if piece.term is None else math.nan if factor.log_det is None else factor.trace(k)
+            own = piece.size - spared
             out[piece.term] = out.get(piece.term, 0.0) + own
-        if not self.criterion.restricted:
-            out[None] = float(self.criterion.p)
         return out
