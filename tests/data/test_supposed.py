@@ -288,3 +288,70 @@ def test_a_response_that_a_density_has_no_place_for_ends_the_supposition(value, 
     passed_over(monkeypatch)
     assert found == outcome()
     assert isinstance(found[0], list) == np.isnan(value)  # a missing response is dropped
+
+
+CURVES = {
+    "plain": ("h ~ top*(1 - exp(-rate*z))", {}),
+    "start": ("h ~ top*(1 - exp(-rate*z))", {"start": {"top": 2.0, "rate": 1.0}}),
+    "robust": ("h ~ top*(1 - exp(-rate*z))", {"loss": "cauchy", "start": {"top": 2.0, "rate": 1.0}}),
+    "gauss-newton and clusters": ("h ~ a*z + b", {"method": "gauss-newton", "cov": "cluster", "groups": "g"}),
+}
+
+
+def with_curve(frame):
+    rng = np.random.default_rng(4)
+    return frame.assign(h=3.0 * (1.0 - np.exp(-0.7 * frame["z"])) + 0.1 * rng.normal(size=N))
+
+
+def of_curve(fit):
+    return [*fit.params, *fit.bse, fit.llf, fit.deviance, fit.nobs, fit.null_deviance, fit.df_resid, fit.dispersion]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_curve_needs_no_first_pass_either(name, frame, read, tmp_path, monkeypatch, pool):
+    formula, keywords = CURVES[name]
+    source = rp.stream(stored(with_curve(frame), tmp_path), PIECE)
+    executors = [rp.execute.threads(1), rp.execute.threads(2), *([pool] if name == "plain" else [])]
+    found = [of_curve(rp.nls(formula, source, executor=one, **keywords)) for one in executors]
+    assert all(one == found[0] for one in found)  # to the last bit
+    read.clear()
+    rp.nls(formula, source, executor=rp.execute.serial(), **keywords)
+    quick = len(read)
+    passed_over(monkeypatch)
+    monkeypatch.setattr("raphson.data.curve_streams.SAMPLE_ROWS", 600)
+    read.clear()
+    whole = rp.nls(formula, source, executor=rp.execute.serial(), **keywords)
+    np.testing.assert_allclose(found[0], of_curve(whole), rtol=1e-6, atol=1e-9)
+    assert quick <= len(read) - PARTS
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        change("z", np.nan),
+        change("h", np.inf),
+        change("h", 1e200),
+        lambda frame: frame.assign(h=frame["h"].where(frame.index < N - 3, 1e-200)),
+    ],
+    ids=["missing", "infinite", "too large", "tiny"],
+)
+def test_a_curve_gets_what_a_first_pass_says(changed, frame, read, tmp_path, monkeypatch):
+    source = rp.stream(stored(changed(with_curve(frame)), tmp_path), PIECE)
+
+    def outcome_of_curve():
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                found = of_curve(rp.nls(CURVES["start"][0], source, start={"top": 2.0, "rate": 1.0}))
+            except RaphsonError as error:
+                found = [f"{type(error).__name__}: {error}"]
+        return found, [(one.category, str(one.message)) for one in said]
+
+    found, said = outcome_of_curve()
+    passed_over(monkeypatch)
+    wanted, warned = outcome_of_curve()
+    assert said == warned
+    if isinstance(wanted[0], str):
+        assert found == wanted
+    else:
+        np.testing.assert_allclose(found, wanted, rtol=1e-7, atol=1e-9)

@@ -19,6 +19,7 @@ from raphson.api.arguments import (
     inputs_of,
     iteration_of,
     kept_in,
+    sums_elsewhere,
     warn_about,
 )
 from raphson.choices import (
@@ -56,6 +57,7 @@ from raphson.newton.methods import resolve_method
 from raphson.options import Curve, Inference, Iteration
 
 if TYPE_CHECKING:
+    from raphson.data.curve_streams import StreamedCurveData
     from raphson.fit.many import Fits
 
 
@@ -273,7 +275,7 @@ def _curve_or_curves(
         refit=None if formula is None else partial(_refitted, given),
     )
     if flow is not None:
-        return made(_streamed(flow, given, asked, iteration, options))
+        return _of_stream(flow, given, asked, iteration, options, made)
     read, many = _read(model, data, given, asked)
     if many:
         if asked.loss != "squared" or inference.cov != "model" or asked.penalty is not None:
@@ -286,10 +288,15 @@ def _curve_or_curves(
     return made(nonlinear_model(read, *options))
 
 
-def _streamed(
-    flow: Source, given: dict[str, Any], asked: Curve, iteration: Iteration, options: tuple[Any, ...]
-) -> NonlinearModel:
-    """The model of an expression over streamed rows.
+def _of_stream(
+    flow: Source,
+    given: dict[str, Any],
+    asked: Curve,
+    iteration: Iteration,
+    options: tuple[Any, ...],
+    fitted: Callable[[NonlinearModel], Fit],
+) -> Fit:
+    """The fit of an expression over streamed rows: without a first pass where the first sum can be one.
 
     Raises
     ------
@@ -297,6 +304,7 @@ def _streamed(
         If a curve for each group is asked for, or another method than a stream has.
     """
     from raphson.data.curve_streams import from_curve_stream
+    from raphson.data.supposed import begun_as_supposed, by_supposition, curve_supposed
     from raphson.execute.journal import answering
     from raphson.model.curve.streamed import StreamedCurve
 
@@ -305,18 +313,26 @@ def _streamed(
             "by: curves of groups are fitted from data in memory, and these are streamed; read them into a data frame: "
             "rp.read(source)"
         )
-    check_streamable(resolve_method(iteration.method))
-    formula = given["model"]
-    rows = from_curve_stream(
-        formula,
-        flow,
-        names_given(asked.start, asked.fixed, asked.bounds),
-        keep=answering(iteration.executor),
-        **{name: given[name] for name in ("weights", "sigma", "groups", "missing")},
-    )
-    found = rows.formula
-    sample = CurveData(found.curve, found.columns, found.parameters, found.response, rows.sample, None, ())
-    return StreamedCurve.over(traced_with(formula, sample, asked.start, asked.fixed), rows, *options)
+    method = resolve_method(iteration.method)
+    check_streamable(method)
+    formula, parameters = given["model"], names_given(asked.start, asked.fixed, asked.bounds)
+    extras = {name: given[name] for name in ("weights", "sigma", "groups")} | {"keep": answering(iteration.executor)}
+
+    def built(rows: StreamedCurveData) -> NonlinearModel:
+        found = rows.formula
+        sample = CurveData(found.curve, found.columns, found.parameters, found.response, rows.sample, None, ())
+        return StreamedCurve.over(traced_with(formula, sample, asked.start, asked.fixed), rows, *options)
+
+    def suppose() -> StreamedCurveData | None:
+        return curve_supposed(formula, flow, parameters, **extras)
+
+    elsewhere = sums_elsewhere(iteration)  # what workers find stays with them
+    if not elsewhere and method.solver not in ("batch", "cg"):
+        fit = by_supposition(suppose, built, fitted)
+        if fit is not None:
+            return fit
+    rows = from_curve_stream(formula, flow, parameters, missing=given["missing"], **extras)
+    return fitted(built(begun_as_supposed(rows, suppose) if elsewhere else rows))
 
 
 def _read(model: Any, data: Any, given: dict[str, Any], asked: Curve) -> tuple[ReadCurve, bool]:

@@ -17,12 +17,13 @@ from raphson.data.curve_data import CurveFormula, CurveVariables
 from raphson.data.evaluate import Evaluator
 from raphson.data.extras import counted, take, weights_of_sigma
 from raphson.data.first_pass import Seen, first_pass
+from raphson.data.first_reading import FirstReading, LaterTotals
 from raphson.data.messages import check_missing
 from raphson.data.model_data import ModelData, Response
 from raphson.data.not_in_memory import NotInMemory
 from raphson.data.pieces import Rows, count, joined, variables_of
-from raphson.data.places import Selection
-from raphson.data.same_rows import Place
+from raphson.data.places import Piece, Selection
+from raphson.data.same_rows import Place, SameRows
 from raphson.data.schema import ArraySchema
 from raphson.data.sources import Source
 from raphson.data.streams import (
@@ -33,6 +34,7 @@ from raphson.data.streams import (
 )
 from raphson.data.values import Table
 from raphson.errors import DataError
+from raphson.execute import tree_sum
 from raphson.execute.watched import Keeping
 
 
@@ -79,7 +81,9 @@ class CurveTotals:
         moment = y if weight is None else weight * y
         logarithms = 0.0 if weight is None else float(np.log(weight[weight > 0]).sum())
         largest = float(np.abs(y).max(initial=0.0))
-        return CurveTotals(len(y), positive, weights, logarithms, float(moment.sum()), float(moment @ y), largest)
+        return CurveTotals(
+            len(y), positive, weights, logarithms, float(moment.sum()), float((moment * y).sum()), largest
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class StreamedCurveData(StreamedPieces):
     """
 
     formula: CurveFormula
-    totals: CurveTotals
+    totals: CurveTotals | LaterTotals
     head: ModelData
     sample: ModelData
 
@@ -105,9 +109,19 @@ class StreamedCurveData(StreamedPieces):
 
     def _evaluated(self, rows: Rows, place: Place | None = None) -> EvaluatedCurve:
         table = variables_of(rows)
-        if place is not None:
+        unread = None if place is None else self.unread
+        if unread is not None and place is not None:
+            unread.note(place, table, self.source)
+        elif place is not None:
             self.same.check(place, table, self.source)
-        return EvaluatedCurve(self, count(rows), *_variables(self.formula, table))
+        found = EvaluatedCurve(self, count(rows), *_variables(self.formula, table))
+        if unread is not None:
+            unread.agree((), found.bad)
+        return found
+
+    def rows_of(self, rows: Rows) -> EvaluatedCurve:
+        """Some rows that need not be of the data."""
+        return self._evaluated(rows)
 
 
 @dataclass(frozen=True)
@@ -186,9 +200,7 @@ def from_curve_stream(
         As for :func:`raphson.data.curve_data.from_curve`.
     """
     check_missing(missing)
-    arguments = {"weights": weights, "sigma": sigma, "groups": groups}
-    check_named(arguments)
-    asked = CurveFormula.of(formula, dict.fromkeys(source.names), parameters, arguments)
+    asked = curve_asked(formula, source, parameters, weights, sigma, groups)
     source.check_columns(asked.read)
     seen = first_pass(
         source,
@@ -197,17 +209,31 @@ def from_curve_stream(
         lambda seen, place, rows: _take(seen, asked, source, place, rows),
     )
     seen.check(missing)
-    head = _head(asked, seen.dropped)
-    data = StreamedCurveData(
-        source=source,
-        pieces=tuple(seen.pieces),
-        same=seen.same,
-        formula=asked,
-        totals=seen.totals,
-        head=head,
-        sample=head,
-    )
+    data = curve_data(asked, source, tuple(seen.pieces), seen.same, seen.totals, seen.dropped)
     return replace(data, sample=data.data_of(joined(seen.sampled.parts)))
+
+
+def curve_asked(
+    formula: str, source: Source, parameters: Mapping[str, str], weights: Any, sigma: Any, groups: Any
+) -> CurveFormula:
+    """The formula and its arguments, of a stream."""
+    arguments = {"weights": weights, "sigma": sigma, "groups": groups}
+    check_named(arguments)
+    return CurveFormula.of(formula, dict.fromkeys(source.names), parameters, arguments)
+
+
+def curve_data(
+    asked: CurveFormula,
+    source: Source,
+    pieces: tuple[Piece, ...],
+    same: SameRows,
+    totals: CurveTotals | LaterTotals,
+    dropped: int,
+    first: FirstReading | None = None,
+) -> StreamedCurveData:
+    """The data of which this was found, without their sample."""
+    head = _head(asked, dropped)
+    return StreamedCurveData(source, pieces, same, asked, totals, head, head, first=first)
 
 
 @dataclass
@@ -216,7 +242,7 @@ class _Seen(Seen):
 
     Attributes
     ----------
-    readings : of the usable rows of each reading, which are added in order, whoever reads them.
+    readings : of the usable rows of each piece, which are added by the fixed tree, as a first sum adds them.
     """
 
     readings: list[CurveTotals] = field(default_factory=list[CurveTotals])
@@ -228,7 +254,7 @@ class _Seen(Seen):
     @property
     def totals(self) -> CurveTotals:
         """Of all usable rows."""
-        return sum(self.readings, start=CurveTotals())
+        return tree_sum(self.readings) if self.readings else CurveTotals()
 
 
 def _take(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: Rows) -> None:
@@ -249,9 +275,10 @@ def _note(seen: _Seen, asked: CurveFormula, source: Source, place: Place, rows: 
     kept = None if read.rows.bad is None else np.flatnonzero(~read.rows.bad)
     weight = weights_of(read, lambda values: take(values, kept), seen.read)
     seen.check_nonnegative("weights", weight, kept)
-    y = take(read.y, kept)
-    assert y is not None
-    seen.readings.append(CurveTotals.of(y, weight))
+    for start in range(0, count(rows), source.piece_rows):
+        used = Selection.of(read.rows.bad, start, min(start + source.piece_rows, count(rows)))
+        if used.n_rows:
+            seen.readings.append(CurveTotals.of(used(read.y), weights_of(read, used, seen.read)))
     seen.add(source, place, rows, kept, weight)
 
 

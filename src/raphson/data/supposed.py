@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from raphson.data.curve_streams import StreamedCurveData, curve_asked, curve_data
 from raphson.data.design import make_plan
-from raphson.data.first_reading import Contradicted, FirstReading
+from raphson.data.first_reading import Contradicted, FirstReading, LaterTotals
 from raphson.data.frames import FormulaArguments
 from raphson.data.pieces import Rows, count, every, joined, together, variables_of
 from raphson.data.places import Piece
@@ -24,7 +25,7 @@ from raphson.data.sample_rows import sample_rows
 from raphson.data.seen_states import calls
 from raphson.data.several_streams import StreamedSeveral, asked_of, described
 from raphson.data.sources import Source
-from raphson.data.streams import SAMPLE_ROWS, FirstPass, Streamed, StreamedData, check_named, computed, head_of
+from raphson.data.streams import SAMPLE_ROWS, FirstPass, StreamedData, StreamedPieces, check_named, computed, head_of
 from raphson.data.values import Levels, Table
 from raphson.errors import RaphsonError
 from raphson.execute.watched import Keeping
@@ -93,6 +94,37 @@ def several_supposed(
     return replace(data, sample=data.data_of(like.rows))
 
 
+def curve_supposed(
+    formula: str,
+    source: Source,
+    parameters: Mapping[str, str],
+    *,
+    weights: Any = None,
+    sigma: Any = None,
+    groups: Any = None,
+    keep: Keeping = computed,
+) -> StreamedCurveData | None:
+    """The data of a curve, as far as the first rows tell; None where they do not tell enough.
+
+    Parameters
+    ----------
+    formula, source, parameters, weights, sigma, groups, keep : as for
+        :func:`raphson.data.curve_streams.from_curve_stream`.
+    """
+    asked = curve_asked(formula, source, parameters, weights, sigma, groups)
+    if not _tells(source, {"weights": weights, "trials": sigma}):
+        return None
+    same = SameRows(tuple(asked.read))
+    rows, n_rows = _first_rows(source, same, keep, SAMPLE_ROWS), source.n_rows
+    if rows is None or n_rows is None:
+        return None
+    first = FirstReading(same, (), n_rows)
+    pieces = _pieces(source.part_rows or (), source.piece_rows)
+    data = curve_data(asked, source, pieces, same, LaterTotals(first), 0, first)
+    sample = data.rows_of(rows)
+    return None if sample.bad is not None else replace(data, sample=sample.data(0, count(rows)))
+
+
 def _tells(source: Source, arguments: Mapping[str, Any]) -> bool:
     """Whether a source knows its number of rows, and each of them counts once."""
     weighted = any(arguments.get(what) is not None for what in ("weights", "trials"))
@@ -115,23 +147,33 @@ class _Like:
     first: FirstReading
 
 
-def _like_first_rows(asked: FormulaArguments, source: Source, keep: Keeping) -> _Like | None:
+def _first_rows(source: Source, same: SameRows, keep: Keeping, wanted: int) -> Rows | None:
+    """About `wanted` rows of a source whose parts have known lengths; None where it has too few or does not give them.
+
+    Then the first reading of all rows, which is to be noted in `same`, begins.
+    """
     lengths = source.part_rows
     assert lengths is not None
-    if calls(asked.evaluated):
-        return None  # the state of a transform is that of all rows
     n_rows = sum(lengths)
     places = min(source.parts, n_rows // (SHARE * PAGE_ROWS))
     if places < PLACES or n_rows != source.n_rows:
         return None
-    source.check_columns(asked.columns)
-    wanted = sample_rows(n_rows, len(asked.columns), SAMPLE_ROWS)
+    source.check_columns(same.columns)
     chosen = [(2 * k + 1) * source.parts // (2 * places) for k in range(places)]
-    same = SameRows(tuple(asked.columns))
     for part in range(source.parts):
         same.begin(part, source)
     rows: Rows = keep(("first rows",), lambda: _some_rows(source, same.columns, chosen, wanted))
-    if 2 * count(rows) < wanted:
+    return None if 2 * count(rows) < wanted else rows
+
+
+def _like_first_rows(asked: FormulaArguments, source: Source, keep: Keeping) -> _Like | None:
+    lengths, n_rows = source.part_rows, source.n_rows
+    assert lengths is not None
+    if calls(asked.evaluated):
+        return None  # the state of a transform is that of all rows
+    same = SameRows(tuple(asked.columns))
+    rows = _first_rows(source, same, keep, sample_rows(n_rows or 0, len(asked.columns), SAMPLE_ROWS))
+    if rows is None or n_rows is None:
         return None
     passing = FirstPass(asked, source)
     seen = passing.begin()
@@ -201,7 +243,7 @@ def ordered(parts: Sequence[Table], columns: Sequence[str]) -> bool:
     return False
 
 
-D = TypeVar("D", bound=Streamed)
+D = TypeVar("D", bound=StreamedPieces)
 
 
 def begun_as_supposed(data: D, suppose: Callable[[], D | None]) -> D:
@@ -217,7 +259,7 @@ def begun_as_supposed(data: D, suppose: Callable[[], D | None]) -> D:
     head = getattr(data, "head", None)
     if found is None or head is None or head.n_dropped or data.n_rows != found.n_rows:
         return data
-    alike = data.factors == found.factors and data.levels == found.levels
+    alike = all(getattr(data, what, None) == getattr(found, what, None) for what in ("factors", "levels"))
     return replace(data, sample=found.sample) if alike else data  # type: ignore[call-arg]
 
 

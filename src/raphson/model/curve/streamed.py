@@ -18,6 +18,7 @@ import numpy as np
 from raphson.data.blocks import Block, block_rows
 from raphson.data.curve_streams import CurveTotals, StreamedCurveData
 from raphson.data.curves import Curve
+from raphson.data.first_reading import LaterTotals
 from raphson.data.messages import listing
 from raphson.data.model_data import ModelData
 from raphson.data.not_in_memory import NotInMemory
@@ -27,6 +28,7 @@ from raphson.execute.journal import Recorded
 from raphson.model.curve.least_squares import NonlinearModel
 from raphson.model.curve.read import ReadCurve, nonlinear_model
 from raphson.model.curve.remarks import Variation
+from raphson.model.families import resolve
 from raphson.model.families.robust import NORMAL_MAD
 from raphson.model.glm.streamed import ResponseTotals, StreamedModel
 from raphson.model.log_likelihood import LogLikelihood
@@ -53,7 +55,7 @@ class StreamedCurve(StreamedMeans, NonlinearModel):
     """
 
     streamed: StreamedCurveData | None = None
-    totals: CurveTotals | None = None
+    totals: CurveTotals | LaterTotals | None = None
     projects: bool = False
 
     @staticmethod
@@ -69,14 +71,23 @@ class StreamedCurve(StreamedMeans, NonlinearModel):
     ) -> StreamedCurve:
         """The model of all rows, from the curve as it was read with a sample of them.
 
+        Of data that were never read before the first sum makes the totals.
+
         Raises
         ------
         ModelError, DataError
             As for :func:`raphson.model.curve.read.nonlinear_model`.
         """
-        totals, formula = streamed.totals, streamed.formula
+        totals, formula, unread = streamed.totals, streamed.formula, streamed.unread
         options = (bounds, fixed, weights_kind, penalty, executor, seed)
-        part = nonlinear_model(read, *options, counted=(totals.positive, totals.largest))
+        sampled = float(np.abs(streamed.sample.response.values).max(initial=0.0))
+        part = nonlinear_model(read, *options, counted=(totals.positive, totals.largest if unread is None else sampled))
+        if unread is not None:
+            name = streamed.head.response.name
+            unread.expect(
+                lambda data: CurveTotals.of(data.response.values, data.weights),
+                lambda found: resolve("gaussian").check_units(name, found.largest),
+            )
         absent: Any = NotInMemory
         given = fields_of(
             NonlinearModel,
