@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mpmath as mp
 import numpy as np
+import pandas as pd
 import pytest
 
 import raphson as rp
@@ -60,3 +61,71 @@ def test_quasibinomial_responses_of_0_and_1_are_not_said_to_be_without_error():
     twice = {"x": np.tile(X, 2), "y": np.tile(BINARY, 2), "g": np.repeat(["a", "b"], 60)}
     fits = rp.glm("y ~ x", twice, family="quasibinomial", by="g")
     assert not fits.message.str.contains("without error").any()
+
+
+COUNTED = pd.DataFrame(
+    {"x": X[:40], "w": RNG.integers(0, 4, 40), "trials": RNG.integers(2, 8, 40), "g": np.arange(40) % 7}
+)
+COUNTED["count"] = RNG.poisson(np.exp(0.3 * COUNTED.x + 0.5))
+COUNTED["positive"] = RNG.gamma(3.0, np.exp(0.3 * COUNTED.x) / 3.0)
+COUNTED["normal"] = COUNTED.x + RNG.normal(size=40)
+COUNTED["successes"] = RNG.binomial(COUNTED.trials, 0.4)
+COUNTED["level"] = np.array(list("abc"))[RNG.integers(0, 3, 40)]
+REPEATED = COUNTED.loc[np.repeat(COUNTED.index, COUNTED.w)].reset_index(drop=True)
+FREQUENCY = {"weights": "w", "weights_kind": "frequency"}
+
+COUNTED_MODELS = {
+    "poisson": lambda data, **more: rp.glm("count ~ x", data, family="poisson", offset="normal", **more),
+    "gaussian": lambda data, **more: rp.glm("normal ~ x", data, **more),
+    "gamma": lambda data, **more: rp.glm("positive ~ x", data, family=rp.families.Gamma(link="log"), **more),
+    "trials": lambda data, **more: rp.glm("successes ~ x", data, family="binomial", trials="trials", **more),
+    "multinomial": lambda data, **more: rp.glm("level ~ x", data, family="multinomial", **more),
+    "curve": lambda data, **more: rp.nls("positive ~ exp(a + b*x)", data, start={"a": 0.0, "b": 0.0}, **more),
+    "huber": lambda data, **more: rp.nls(
+        "positive ~ exp(a + b*x)", data, start={"a": 0.0, "b": 0.0}, loss="huber", **more
+    ),
+    "tukey": lambda data, **more: rp.nls(
+        "positive ~ exp(a + b*x)", data, start={"a": 0.0, "b": 0.0}, loss="tukey", **more
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED_MODELS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_copies_of_a_row_by_its_weight_are_drawn_and_tested_as_rows_are(name):
+    weighted, repeated = COUNTED_MODELS[name](COUNTED, **FREQUENCY), COUNTED_MODELS[name](REPEATED)
+    np.testing.assert_allclose(weighted.params, repeated.params, rtol=1e-6)
+    np.testing.assert_allclose(weighted.bse, repeated.bse, rtol=1e-5)
+    if name in ("huber", "tukey"):
+        return
+    if weighted.status != "boundary":
+        draws = [fit.bootstrap(30, seed=1, kind="parametric").se for fit in (weighted, repeated)]
+        np.testing.assert_allclose(*draws, rtol=1e-4)
+        checks = [fit.check(100, seed=3).table.p_value for fit in (weighted, repeated)]
+        pd.testing.assert_series_equal(*checks, rtol=1e-6)
+    tests = [fit.information_matrix_test(bootstrap=40) for fit in (weighted, repeated)]
+    assert tests[0].df == tests[1].df
+    np.testing.assert_allclose(*[[one.statistic, one.p_value] for one in tests], rtol=1e-4)
+
+
+def test_copies_of_a_row_need_whole_weights():
+    fit = rp.glm("count ~ x", COUNTED, family="poisson", weights=COUNTED.w + 0.5, weights_kind="frequency")
+    with pytest.raises(rp.ModelError, match=r"weights: expected whole frequency weights .* got 2.5"):
+        fit.bootstrap(30, kind="parametric")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_scale_of_a_robust_loss_counts_copies_in_streamed_rows_too(tmp_path):
+    path = tmp_path / "rows.parquet"
+    COUNTED.to_parquet(path, row_group_size=15)
+    fits = [COUNTED_MODELS["huber"](data, **FREQUENCY) for data in (COUNTED, rp.stream(path))]
+    np.testing.assert_allclose(*[fit.params for fit in fits], rtol=1e-8)
+    np.testing.assert_allclose(*[fit.dispersion for fit in fits], rtol=1e-8)
+
+
+def test_the_information_matrix_test_of_a_negative_binomial_that_is_a_poisson_is_that_of_the_poisson():
+    data = {"x": X, "y": np.random.default_rng(5).binomial(8, 0.4, 60)}
+    fits = [rp.glm("y ~ x", data, family=family) for family in ("negative_binomial", "poisson")]
+    assert fits[0].status == "boundary"
+    tests = [fit.information_matrix_test(bootstrap=40) for fit in fits]
+    np.testing.assert_allclose(*[[one.statistic, one.p_value] for one in tests], rtol=1e-6)

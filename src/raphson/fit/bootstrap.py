@@ -16,7 +16,7 @@ from raphson.choices import BootstrapInterval, BootstrapKind
 from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_user
 from raphson.fit.reading import Reading
 from raphson.fit.refitted import Refitted, Replicated, Simulator, Work
-from raphson.fit.refitting import draws_of, in_chunks, refits_of
+from raphson.fit.refitting import draws_of, in_chunks, refits_of, unfolded
 from raphson.fit.robust import robust
 from raphson.fit.testing import information_gap, informations_equal
 from raphson.inference import bootstrap as bootstrap_intervals
@@ -269,6 +269,9 @@ def bootstrap(
     _check_units(model, kind, clusters)
     if fit.own_refits is not None:
         fit.own_refits.check(kind, clusters)
+    if kind == "parametric":
+        fit = unfolded(fit)
+        model = fit.at("bootstrap").asked
     draws = _Draws(model, kind, clusters, simulator(fit, simulate) if kind == "parametric" else None)
     refitting = refits_of(fit)
 
@@ -338,21 +341,22 @@ def information_matrix_test(
     >>> fit.information_matrix_test().df
     5
     """
-    test, n = informations_equal(fit), bootstrap
+    test, n, fit = informations_equal(fit), bootstrap, unfolded(fit)
     if n is None:
         n = CALIBRATION_DRAWS if _draws_cheaply(fit, simulate) else 0
     if n == 0 and not isinstance(n, bool):
         return test
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 19:
         raise ModelError(f"bootstrap: expected a whole number of replicates, at least 19, or 0; got {n!r}")
-    model, draw, refitting = fit.at("bootstrap").asked, simulator(fit, simulate), refits_of(fit)
-    ones = np.ones(len(model.y))
+    at, draw, refitting = fit.at("bootstrap"), simulator(fit, simulate), refits_of(fit)
+    model = at.estimate.model if fit.state.infinite.any() else at.asked
+    ones, free = np.ones(len(model.y)), at.estimate.result.free
 
     def work(rng: np.random.Generator, count: int) -> list[float]:
         y = draw(rng, count)
         found = refitting.refit(y, ones, count)
         return [
-            information_gap(fit, model.replica(y[i], ones), found.theta[i], fit.state.free, found.dispersion[i])[0]
+            information_gap(fit, model.replica(y[i], ones), found.theta[i], free, found.dispersion[i])[0]
             for i in np.flatnonzero(found.finite)
         ]
 

@@ -18,6 +18,7 @@ from raphson.checks.simulated import Simulated
 from raphson.errors import ModelError, visible
 from raphson.fit.reading import Reading
 from raphson.fit.refitted import Simulator
+from raphson.fit.refitting import unfolded
 from raphson.fit.simulating import Plan, simulated
 from raphson.fit.simulating_levels import simulated_levels
 from raphson.fit.simulating_likelihoods import Drawn, simulated_likelihood
@@ -147,7 +148,7 @@ def check(fit: Reading, n: int | None = None, seed: int = 0, simulate: Simulator
     >>> checks["calibration: low"].title, [check.title for check in checks.flagged]
     ('Calibrated', ['Tells rows apart weakly'])
     """
-    found, count = _found(fit, n, seed, simulate)
+    found, count = _found(unfolded(fit), n, seed, simulate)
     return Checks(tuple(found), count, seed)
 
 

@@ -7,7 +7,7 @@ differences are refitted one by one, from the estimate. So is a replicate that a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,16 @@ from raphson.newton.many import replicates
 from raphson.newton.many.problems import inverses
 from raphson.newton.methods import resolve_method
 from raphson.status import Status
+
+
+def unfolded(fit: Reading) -> Reading:
+    """The fit with a row for each copy that a frequency weight stands for, each of which is drawn for itself."""
+    at, own = fit.state.at, fit.own_refits
+    rows = None if at is None or own is not None else at.asked.folded
+    if at is None or rows is None:
+        return fit
+    groups = None if fit.state.groups is None else fit.state.groups[rows]
+    return replace(fit, state=replace(fit.state, at=at.unfolded, groups=groups))
 
 
 def refits_of(fit: Reading) -> Refits:

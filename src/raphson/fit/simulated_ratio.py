@@ -6,7 +6,7 @@ import numpy as np
 
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
 from raphson.fit.reading import Reading
-from raphson.fit.refitting import draws_of, in_chunks, refits_of
+from raphson.fit.refitting import draws_of, in_chunks, refits_of, unfolded
 from raphson.inference.hypotheses import Test
 
 ROUNDING = 1e-8
@@ -37,6 +37,8 @@ def simulated_ratio(fit: Reading, smaller: Reading, df: int, text: str, n: int, 
                 "bootstrap: expected fits with finite maxima, from which data can be drawn; one of them ended with "
                 f"{one.state.status.value!r}"
             )
+    if fit.own_refits is None and smaller.own_refits is None:
+        fit, smaller = unfolded(fit), unfolded(smaller)
     statistic = max(2.0 * (fit.llf - smaller.llf), 0.0)
     draw, both = draws_of(smaller, None), (refits_of(fit), refits_of(smaller))
     ones = np.ones(len(fit.at("lr_test").asked.y))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -81,6 +81,13 @@ class AtEstimate:
     def leverage(self) -> np.ndarray:
         """(n,) diagonal of the hat matrix."""
         return influence.leverage(self.uncertainty.main_factor, self.designs, self.rows.expected)
+
+    @property
+    def unfolded(self) -> AtEstimate:
+        """The same at the same estimate with a row for each copy that a frequency weight stands for."""
+        model = self.estimate.model
+        held = self.asked.unfolded if model is self.asked else model.unfolded
+        return AtEstimate(self.asked.unfolded, replace(self.estimate, model=held))
 
     @cached_property
     def null_deviance(self) -> float:

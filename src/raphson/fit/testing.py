@@ -435,7 +435,8 @@ def information_gap(fit: Reading, model: Model, theta: np.ndarray, free: np.ndar
     if fit.use_t:
         # φ̂ solves Σ (w r²/φ − 1) = 0. These terms are projected out like the scores, as φ was estimated too.
         mean = rows.mean[0]
-        squares = model.row_weight * (model.y - mean) ** 2 / fit.family.variance(mean) / phi
+        weight = per_copy(model.row_weight, model.copies)
+        squares = weight * (model.y - mean) ** 2 / fit.family.variance(mean) / phi
         more = (squares - 1.0)[:, None]
     # QR of 40 blocks of 1,255 × 231 takes 0.4 s of processor time with one BLAS thread, and 10 s with two, which wait
     # for each other.

@@ -15,7 +15,7 @@ from raphson.cached import cached_property
 from raphson.choices import WeightsKind
 from raphson.data import ModelData
 from raphson.data.blocks import Block
-from raphson.errors import check_choice
+from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
 from raphson.model.families.distribution import Distribution
@@ -132,9 +132,40 @@ class Model(Problem):
         (X,) = matrices
         return replace(self, data=replace(self.data, X=X))
 
-    def subset(self, rows: slice) -> Self:
+    def subset(self, rows: slice | np.ndarray) -> Self:
         """The same model on some of its rows."""
         raise NotImplementedError
+
+    @cached_property
+    def folded(self) -> np.ndarray | None:
+        """The number of each row for each of its copies, where rows stand for several by whole frequency weights.
+
+        Raises
+        ------
+        ModelError
+            If a frequency weight is no whole number, so that there are no copies to tell apart.
+        """
+        w = self.data.weights
+        if w is None or self.weights_kind != "frequency" or (w == 1).all():
+            return None
+        if (w != np.round(w)).any():
+            raise ModelError(
+                "weights: expected whole frequency weights where copies of a row are told apart, as by simulations and "
+                f"the scale of a robust loss; got {w[w != np.round(w)][0]:g}. Round them, use a bootstrap of rows, or "
+                "give scale="
+            )
+        return np.repeat(np.arange(len(w)), w.astype(np.int64))
+
+    @cached_property
+    def unfolded(self) -> Self:
+        """The same model with a row for each copy of one with a frequency weight: copies are observations apart."""
+        rows = self.folded
+        if rows is None:
+            return self
+        part = self.subset(rows)
+        index = rows if self.data.index is None else self.data.index[rows]
+        weight = None if part.weight is None or self.size is None else part.weight / part.data.weights
+        return replace(part, weight=weight, data=replace(part.data, weights=None, index=index))
 
     @property
     def terms(self) -> dict[str, list[int]]:

@@ -150,7 +150,7 @@ class StreamedRows:
         beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
         return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
 
-    def subset(self, rows: slice) -> Any:
+    def subset(self, rows: slice | np.ndarray) -> Any:
         raise ModelError("data: streamed rows have no subsets; select the rows in a data frame and fit that")
 
     # -- the iteration -----------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ class NonlinearModel(Model):
         """As for any model, without a search from other starts."""
         return replace(super().replica(y, counts), searched=False)
 
-    def subset(self, rows: slice) -> NonlinearModel:
+    def subset(self, rows: slice | np.ndarray) -> NonlinearModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else values[rows]
 
@@ -463,12 +463,14 @@ class NonlinearModel(Model):
             return bool(screen.reliable(theta[None], np.array([length]))[0])
 
     def residual_scale(self, theta: np.ndarray) -> float:
-        """s = median |√w r| / 0.6745, of the rows that count."""
+        """s = median |√w r| / 0.6745, of the rows that count; of each copy's r where weights are frequencies."""
         return robust_scale(self.counted_residuals(theta))
 
     def counted_residuals(self, theta: np.ndarray) -> np.ndarray:
-        """√w (y − f) in the rows that count."""
+        """√w (y − f) in the rows that count; y − f of each copy where weights are frequencies."""
         with np.errstate(all="ignore"):
+            if self.folded is not None:
+                return (self.y - self.fitted(theta))[self.folded]
             return self._residuals(theta)[self.row_weight > 0]
 
     def robust_starts(self, count: int) -> list[np.ndarray]:

@@ -220,7 +220,7 @@ class StreamedCurve(StreamedMeans, NonlinearModel):
             )
             return np.concatenate(found.parts)
 
-        n = self.totals.positive
+        n = round(self.totals.weights) if self.weights_kind == "frequency" else self.totals.positive
         found = float(np.median(here)) if len(self.sample.y) == self._data.n_rows else None
         return (median(n, around(here), counts, values) if found is None else found) / NORMAL_MAD
 

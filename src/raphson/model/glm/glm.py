@@ -294,7 +294,7 @@ class GeneralisedLinearModel(Model):
         designs = [(X, ones)[d] for d in self.predictor.design]
         return Replicates(self.family, designs, self.predictor.slices, offset)
 
-    def subset(self, rows: slice) -> GeneralisedLinearModel:
+    def subset(self, rows: slice | np.ndarray) -> GeneralisedLinearModel:
         """The same model on some of its rows."""
 
         def cut(values: np.ndarray | None) -> np.ndarray | None:

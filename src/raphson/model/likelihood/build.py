@@ -440,7 +440,7 @@ class LikelihoodData:
             watch=data.watch,
         )
 
-    def subset(self, rows: slice) -> LikelihoodData:
+    def subset(self, rows: slice | np.ndarray) -> LikelihoodData:
         """The same for some of the rows."""
         return replace(self, weights=None if self.weights is None else np.ascontiguousarray(self.weights[rows]))
 

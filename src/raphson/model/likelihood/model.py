@@ -298,7 +298,7 @@ class LikelihoodModel(Model):
 
         return log_tails(self.family, y, eta, {name: one[rows] for name, one in self.keywords.items()}, self.y)
 
-    def subset(self, rows: slice) -> LikelihoodModel:
+    def subset(self, rows: slice | np.ndarray) -> LikelihoodModel:
         def cut(values: np.ndarray | None) -> np.ndarray | None:
             return None if values is None else np.ascontiguousarray(values[rows])
 

@@ -176,7 +176,7 @@ class NetworkModel(Model):
             family, data, self.y, self.weight, self.size, self.weights_kind, None, self.executor
         )
 
-    def subset(self, rows: slice) -> NetworkModel:
+    def subset(self, rows: slice | np.ndarray) -> NetworkModel:
         return self.taken(np.arange(len(self.y))[rows])
 
     def taken(self, rows: np.ndarray | slice) -> NetworkModel:
