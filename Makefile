@@ -25,6 +25,9 @@ help:
 
 demo: $(VENV)/.run
 	$(BIN)/raphson demo --out build/demo
+	@echo
+	@echo "The same with your data: . $(BIN)/activate"
+	@echo '                         raphson fit "y ~ x" data.csv --report report.html'
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PROCESSES) $(ARGS)
@@ -66,6 +69,7 @@ clean:
 	rm -rf $(VENV) .venv-bench build dist src/*.egg-info .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/.run: requirements/run.lock pyproject.toml requirements/venv
+	@echo "installing what Raphson needs into $(VENV), once: a minute or two"
 	sh requirements/venv $(PYTHON) $(VENV)
 	$(PIP) --requirement requirements/run.lock
 	$(PIP) --no-deps --no-build-isolation --editable .

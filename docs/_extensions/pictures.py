@@ -1,11 +1,13 @@
 """The ``{plot}`` block: code that is shown, run while the page is built, and followed by the picture that it draws.
 
 Matplotlib's own directive draws the figures that pyplot manages, and those of a Fit are not among them. A block is by
-itself. Its picture is ``figure``, or that of ``axes``. ``:alt:`` says in words what can be seen.
+itself. Its picture is ``figure``, or that of ``axes``, or ``shown``, as a notebook would show it. ``:alt:`` says in
+words what can be seen.
 """
 
 from __future__ import annotations
 
+import linecache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,22 +55,29 @@ class Picture(SphinxDirective):
         name = f"{self.env.docname.replace('/', '-')}-{number + 1}.svg"
         place = Path(self.env.srcdir) / FOLDER / name
         place.parent.mkdir(exist_ok=True)
-        draw(code, place, self.get_source_info()[0])
+        html = draw(code, place, self.get_source_info()[0])
         shown = nodes.literal_block(code, code, language="python")
+        if html is not None:
+            return [shown, nodes.raw("", f'<div class="shown" tabindex="0">{html}</div>', format="html")]
         anchor = f"picture-{number + 1}"
         note(self.env, f"{FOLDER}/{name}", self.options["alt"], anchor)
         picture = nodes.image(uri=f"/{FOLDER}/{name}", alt=self.options["alt"], classes=["picture"], ids=[anchor])
         return [shown, picture]
 
 
-def draw(code: str, place: Path, page: str) -> None:
-    """Run the code, and write its picture to a file."""
+def draw(code: str, place: Path, page: str) -> str | None:
+    """Run the code, and write its picture to a file, or return what a notebook would show."""
     names: dict[str, Any] = {}
+    source = f"<{Path(page).stem}>"
+    linecache.cache[source] = (len(code), None, code.splitlines(keepends=True), source)  # for those who show lines
     with mpl.rc_context(STYLE):
-        exec(compile(code, page, "exec"), names)
+        exec(compile(code, source, "exec"), names)
+        if "shown" in names:
+            return str(names["shown"]._repr_html_())
         figure = names.get("figure") or names["axes"].figure
         figure.savefig(place, bbox_inches="tight", metadata={"Date": None})
     plt.close("all")
+    return None
 
 
 def setup(app: Any) -> dict[str, Any]:

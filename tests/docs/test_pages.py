@@ -79,7 +79,7 @@ def run_plot(page: Path, line: int, code: str) -> None:
     assert code.startswith(":alt: "), f"{page.name}: a plot without words for those who do not see it"
     names: dict = {}
     run_python(page, line, code.partition("\n")[2], names)
-    assert {"figure", "axes"} & set(names), f"{page.name}: a plot that leaves neither figure nor axes"
+    assert {"figure", "axes", "shown"} & set(names), f"{page.name}: a plot that leaves no figure, axes or shown"
     plt.close("all")
 
 
