@@ -49,7 +49,7 @@ DispersionRule = Literal["pearson", "deviance", "ml"]
 StartRows = Literal["part", "all"]
 """The rows of large data from which the iteration starts."""
 Storage = Literal["float64", "float32"]
-SmoothBasis = Literal["cr", "ps", "cc", "re"]
+SmoothBasis = Literal["cr", "ps", "cc", "tp", "re"]
 Bias = Literal["firth", "jeffreys"]
 Criterion = Literal["ml", "reml"]
 Loss = Literal["squared", "huber", "cauchy", "tukey"]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raphson.data.varying.bases import MADE, basis_of, knots_of, split
+from raphson.data.varying.bases import MADE, basis_of, knots_of
 from raphson.errors import DataError
 
 REFERENCE = Path(__file__).parents[2] / "reference" / "mixed"
@@ -87,19 +87,6 @@ def test_p_splines_have_even_knots_beyond_the_widened_range_and_second_differenc
     assert basis.knots[3] == pytest.approx(X[0] - 0.001 * width, rel=1e-12)
     b = np.random.default_rng(1).normal(size=8)
     assert b @ basis.S @ b == pytest.approx(np.sum(np.diff(b, 2) ** 2), rel=1e-12)
-
-
-@pytest.mark.parametrize("kind", list(MADE))
-def test_the_penalised_part_has_penalty_one_and_the_rest_no_mean(kind):
-    basis = made(kind)
-    means = basis.values(X).mean(axis=0)
-    penalised, null = split(basis, means)
-    assert penalised.T @ basis.S @ penalised == pytest.approx(np.eye(penalised.shape[1]), abs=1e-9)
-    assert null.T @ null == pytest.approx(np.eye(null.shape[1]), abs=1e-12)
-    assert np.abs(means @ null).max(initial=0) < 1e-12
-    both = np.column_stack([penalised, null, basis.null[:, :1]])
-    assert np.linalg.matrix_rank(both) == len(basis.S)
-    assert split(basis, None)[1].shape == basis.null.shape
 
 
 def test_more_functions_than_values_are_refused():

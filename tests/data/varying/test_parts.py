@@ -24,6 +24,10 @@ def groups(right):
     return found
 
 
+def margins(part):
+    return [(one.text, one.basis, one.k) for one in part.margins]
+
+
 @pytest.mark.parametrize(
     ("right", "expected"),
     [
@@ -48,9 +52,28 @@ def test_groups(right, expected):
 def test_a_smooth_has_its_options_and_its_defaults():
     one, two, three = read("s(x) + s(log(z), k=20, basis='ps') + s(x, by=f, bs='cc')")
     assert isinstance(one, SmoothPart) and isinstance(two, SmoothPart) and isinstance(three, SmoothPart)
-    assert (one.label, one.k, one.basis, one.by) == ("s(x)", 10, "cr", None)
-    assert (two.label, two.k, two.basis) == ("s(log(z))", 20, "ps")
-    assert (three.label, three.basis, three.by and three.by.text) == ("s(x):f", "cc", "f")
+    assert (one.label, margins(one), one.by) == ("s(x)", [("x", "cr", 10)], None)
+    assert (two.label, margins(two)) == ("s(log(z))", [("log(z)", "ps", 20)])
+    assert (three.label, margins(three), three.by and three.by.text) == ("s(x):f", [("x", "cc", 10)], "f")
+
+
+@pytest.mark.parametrize(
+    ("right", "label", "expected"),
+    [
+        ("s(x, basis='tp')", "s(x)", [("x", "tp", 10)]),
+        ("s(x, z)", "s(x, z)", [("x, z", "tp", 30)]),
+        ("s(x, z, a)", "s(x, z, a)", [("x, z, a", "tp", 110)]),
+        ("s(x, z, k=12, by=f)", "s(x, z):f", [("x, z", "tp", 12)]),
+        ("te(x, z)", "te(x, z)", [("x", "cr", 5), ("z", "cr", 5)]),
+        ("te(x, log(z), k=6, bs='ps')", "te(x, log(z))", [("x", "ps", 6), ("log(z)", "ps", 6)]),
+        ("te(x, z, k=(5, 8), basis=('cr', 'cc'))", "te(x, z)", [("x", "cr", 5), ("z", "cc", 8)]),
+        ("te(x, z, k=c(5, 8), basis=['tp', 'cr'])", "te(x, z)", [("x", "tp", 5), ("z", "cr", 8)]),
+        ("te(x, z, a, by=f)", "te(x, z, a):f", [("x", "cr", 5), ("z", "cr", 5), ("a", "cr", 5)]),
+    ],
+)
+def test_functions_of_several_variables(right, label, expected):
+    (part,) = read(right)
+    assert isinstance(part, SmoothPart) and (part.label, margins(part)) == (label, expected)
 
 
 def test_a_smooth_of_groups_is_an_intercept_that_varies():
@@ -84,15 +107,33 @@ def test_a_column_may_have_the_name_of_a_smooth():
         ("(1 | g) + (x | g)", r"'\(1 \| g\)' and '\(x \| g\)' have the same effect"),
         ("(1 | a:b) + (1 | b:a)", "have the same effect"),
         ("s(x) + s(x, k=5)", "have the same effect"),
-        ("s(x, z)", r"s\(\) takes one variable, as in s\(x, k=20\); got 2"),
+        ("s(x, z, basis='cr')", r"the basis 'cr' in .* is of one variable; write te\(...\) for products"),
+        ("s()", r"expected a variable in 's\(\)', as in s\(x\)"),
+        ("s(x, x)", "'x' is twice in"),
+        ("s(x, z, k=3)", "expected a whole number from 4 to 1000 as k"),
+        ("s(x, z) + s(z, x)", "have the same effect"),
+        ("s(x, z, basis='re')", "has one variable and no k or by"),
         ("s(x, m=2)", r"s\(\) has no option 'm'; its options are k, basis, by"),
         ("s(x, k=2)", "expected a whole number from 3 to 1000 as k"),
         ("s(x, k=2.5)", "expected a whole number"),
-        ("s(x, basis='gp')", "expected one of cr, ps, cc, re as the basis"),
-        ("s(g, basis='re', k=4)", "has no k or by"),
-        ("s(1)", "contains no column"),
+        ("s(x, basis='gp')", "expected one of cr, ps, cc, tp, re as the basis"),
+        ("s(g, basis='re', k=4)", "has one variable and no k or by"),
+        ("s(1)", "'1' in 's\\(1\\)' contains no column; add one"),
         ("s(x, k=z)", "expected a constant, not 'z'"),
-        ("te(x, z)", "cannot be fitted yet"),
+        (
+            "te(x)",
+            r"te\(\) takes two variables or more, as in te\(x, z, k=\(5, 8\)\); got one in 'te\(x\)'. Write s\(x\)",
+        ),
+        ("te(x, z) + te(z, x, k=6)", "have the same effect"),
+        ("te(x, z, m=1)", r"te\(\) has no option 'm'"),
+        ("te(x, z, k=(5,))", "expected one k or 2 of them, one for each variable, in .*; got 1"),
+        ("te(x, z, k=(5, 2))", "expected a whole number from 3 to 1000 as k in .*; got 2"),
+        ("te(x, z, k=(5, x))", "expected a constant, not 'x'"),
+        ("te(x, z, k=((5, 5), 5))", r"expected a constant, not '\(5, 5\)'"),
+        ("te(x, z, k=40)", r"has 40 · 40 = 1600 functions; at most 1000 are possible"),
+        ("te(x, z, basis=('cr', 're'))", r"expected one of cr, ps, cc, tp as the basis in .*; got 're'. Write by=, or"),
+        ("te(x, z, basis='gp')", "expected one of cr, ps, cc, tp as the basis"),
+        ("te(x, 2)", "'2' in .* contains no column; add one"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_a_sentence(right, message):

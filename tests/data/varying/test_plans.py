@@ -83,7 +83,7 @@ def test_a_damaged_description_is_refused(made):
         with pytest.raises(DataError, match="damaged"):
             Schema.from_dict(saved | change)
     spoilt = json.loads(json.dumps(saved))
-    spoilt["varying"][0]["penalised"] = [[1.0]]
+    spoilt["varying"][0]["margins"][0]["penalised"] = [[1.0]]
     with pytest.raises(DataError, match="damaged"):
         Schema.from_dict(spoilt)
 

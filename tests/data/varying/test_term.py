@@ -38,3 +38,11 @@ def test_rows_taken_keep_the_levels():
     assert taken.codes is not None and taken.codes.tolist() == [1, 0] and taken.levels == ("a", "b")
     assert taken.columns.tolist() == [[1.0, 5.0], [1.0, 3.0]]
     assert of("common", None).take_rows(np.array([0])).codes is None
+
+
+def test_a_tensor_product_has_a_parameter_for_each_of_its_penalties():
+    names, d = tuple("abc"), np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
+    term = VaryingTerm("te(x, z)", "te(x, z)", np.ones((4, 3)), None, (), names, "tensor", True, ("x", "z"), d)
+    assert term.n_parameters == 2 and term.scale_names == ("x", "z")
+    assert term.take_rows(np.array([0])).penalties is d
+    assert of("common").scale_names == ("",) and of("independent").scale_names == ("Intercept", "x")

@@ -212,26 +212,3 @@ def knots_of(kind: str, x: np.ndarray, k: int, label: str) -> np.ndarray:
 def basis_of(kind: str, knots: Any) -> Basis:
     """The basis of a kind on knots."""
     return MADE[kind][1](np.asarray(knots, dtype=np.float64))
-
-
-def split(basis: Basis, means: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (k, r) of what the penalty penalises, with the penalty Σ u², and (k, d) of what it does not.
-
-    With Q an orthonormal basis of the complement of the null space and QᵀSQ = VDVᵀ, b = QVD^(-1/2)u has the penalty
-    bᵀSb = u². Where the functions are centred, `means` (k,) is their mean over the rows, and the null space without the
-    constant is that of the b with meansᵀb = 0, in orthonormal columns: so the restricted likelihood, which depends on
-    the coordinates of what is not penalised, is the one that mgcv has with its own.
-    """
-    d = basis.null.shape[1]
-    Q, _ = np.linalg.qr(basis.null, mode="complete")
-    rest = Q[:, d:]
-    eigenvalues, V = np.linalg.eigh(rest.T @ basis.S @ rest)
-    penalised = rest @ (V / np.sqrt(eigenvalues))
-    null = basis.null
-    if means is not None:
-        constant = null[:, 0]
-        null = null[:, 1:] - np.outer(constant, means @ null[:, 1:]) / (means @ constant)
-    if null.shape[1]:
-        null, R = np.linalg.qr(null)
-        null = null * np.sign(np.diag(R))
-    return penalised, null

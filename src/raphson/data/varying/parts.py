@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, get_args
 
 from raphson.choices import SmoothBasis
@@ -12,8 +13,9 @@ from raphson.data.expressions import Expression, parse_expression
 from raphson.data.formula import BARS, Formula, parse_formula
 from raphson.data.messages import short
 from raphson.data.syntax import parsed, tokenize, written
-from raphson.data.varying.bases import MADE
+from raphson.data.varying.margins import fewest
 from raphson.data.varying.term import Structure
+from raphson.data.varying.thin_plate import usual_k
 from raphson.errors import FormulaError
 
 MOST_FUNCTIONS = 1000
@@ -51,6 +53,27 @@ class GroupPart:
 
 
 @dataclass(frozen=True)
+class MarginPart:
+    """A basis of one or more variables.
+
+    Attributes
+    ----------
+    variables : what it is a function of.
+    basis : its kind.
+    k : the number of its functions.
+    """
+
+    variables: tuple[Expression, ...]
+    basis: str
+    k: int
+
+    @property
+    def text(self) -> str:
+        """The names of its variables."""
+        return ", ".join(one.text for one in self.variables)
+
+
+@dataclass(frozen=True)
 class SmoothPart:
     """A smooth function.
 
@@ -58,23 +81,33 @@ class SmoothPart:
     ----------
     text : as it is written.
     label : its name, ``s(x)``, or ``s(x):f`` with a `by`.
-    variable : what it is a function of.
-    k : the number of functions of its basis.
-    basis : the kind of basis.
+    margins : its basis, or those whose product it is.
     by : a factor, for each level of which there is a function, or a number that multiplies it.
     """
 
     text: str
     label: str
-    variable: Expression
-    k: int
-    basis: str
+    margins: tuple[MarginPart, ...]
     by: Expression | None
 
     @property
+    def variables(self) -> tuple[Expression, ...]:
+        """What it is a function of."""
+        return tuple(one for margin in self.margins for one in margin.variables)
+
+    @property
+    def n_variables(self) -> int:
+        """The number of them."""
+        return len(self.variables)
+
+    @property
     def expressions(self) -> tuple[Expression, ...]:
-        """Its variables."""
-        return (self.variable,) if self.by is None else (self.variable, self.by)
+        """Its variables, then `by`."""
+        return self.variables if self.by is None else (*self.variables, self.by)
+
+    def label_of(self, margin: MarginPart) -> str:
+        """A margin as messages name it."""
+        return short(self.text) if len(self.margins) == 1 else f"the margin {margin.text} of {short(self.text)}"
 
 
 Part = GroupPart | SmoothPart
@@ -99,7 +132,9 @@ def parse_parts(texts: Sequence[str], names: Collection[str]) -> tuple[Part, ...
     seen: dict[tuple[object, ...], str] = {}
     for part in parts:
         if isinstance(part, SmoothPart):
-            keys: list[tuple[object, ...]] = [(part.label,)]
+            variables = frozenset(one.text for one in part.variables)
+            by = None if part.by is None else part.by.text
+            keys: list[tuple[object, ...]] = [(len(part.margins), variables, by)]
         else:
             # An effect is told from another by its variables.
             effects = [frozenset(part.effects.term_name(term).split(":")) for term in part.effects.terms]
@@ -146,42 +181,105 @@ def _without_more(formula: Formula, text: str) -> Formula:
 def _smooth(text: str, known: Collection[str]) -> Part:
     tree = parsed(text, known, "formula")
     assert isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)
-    if tree.func.id != "s":
-        raise FormulaError(f"formula: {short(text)} cannot be fitted yet; write s(x) + s(z) for functions of each")
-    if len(tree.args) != 1:
-        raise FormulaError(
-            f"formula: s() takes one variable, as in s(x, k=20); got {len(tree.args)} in {short(text)}. Write a term "
-            "for each"
-        )
+    called = tree.func.id
     given: dict[str, ast.expr] = {}
     for option in tree.keywords:
         name = "basis" if option.arg == "bs" else str(option.arg)
         if name not in _OPTIONS:
-            raise FormulaError(f"formula: s() has no option {option.arg!r}; its options are {', '.join(_OPTIONS)}")
-        given[name] = option.value
-    variable = parse_expression(written(tree.args[0]), known, "formula")
-    if not variable.columns:
-        raise FormulaError(f"formula: {short(text)} contains no column; add one")
-    basis = _constant(given.get("basis"), "cr", text)
-    kinds = get_args(SmoothBasis)
-    if basis not in kinds:
-        raise FormulaError(f"formula: expected one of {', '.join(kinds)} as the basis in {short(text)}; got {basis!r}")
-    by = parse_expression(written(given["by"]), known, "formula") if "by" in given else None
-    label = f"s({variable.text})"
-    if basis == "re":
-        if "k" in given or by is not None:
             raise FormulaError(
-                f"formula: a smooth of groups has no k or by; got {short(text)}. Write (x | g) for slopes"
+                f"formula: {called}() has no option {option.arg!r}; its options are {', '.join(_OPTIONS)}"
+            )
+        given[name] = option.value
+    variables = [parse_expression(written(one), known, "formula") for one in tree.args]
+    _check_variables(called, variables, text)
+    by = parse_expression(written(given["by"]), known, "formula") if "by" in given else None
+    label = f"{called}({', '.join(one.text for one in variables)})"
+    if called == "s" and _constant(given.get("basis"), "", text) == "re":
+        if "k" in given or by is not None or len(variables) > 1:
+            raise FormulaError(
+                f"formula: a smooth of groups has one variable and no k or by; got {short(text)}. Write (x | g) for "
+                "slopes"
             )
         effects = parse_formula("~ 1", list(known), dot=[])
-        return GroupPart(text, effects, label, ((variable,),), "correlated", smooth=True)
-    k = _constant(given.get("k"), 10, text)
-    fewest = MADE[basis][2]
-    if not isinstance(k, int) or isinstance(k, bool) or not fewest <= k <= MOST_FUNCTIONS:
+        return GroupPart(text, effects, label, ((variables[0],),), "correlated", smooth=True)
+    margins = _margins(called, variables, given, text)
+    return SmoothPart(text, label if by is None else f"{label}:{by.text}", margins, by)
+
+
+def _check_variables(called: str, variables: Sequence[Expression], text: str) -> None:
+    if not variables:
+        raise FormulaError(f"formula: expected a variable in {short(text)}, as in s(x)")
+    if called == "te" and len(variables) == 1:
         raise FormulaError(
-            f"formula: expected a whole number from {fewest} to {MOST_FUNCTIONS} as k in {short(text)}; got {k!r}"
+            f"formula: te() takes two variables or more, as in te(x, z, k=(5, 8)); got one in {short(text)}. Write "
+            f"s({variables[0].text})"
         )
-    return SmoothPart(text, label if by is None else f"{label}:{by.text}", variable, k, str(basis), by)
+    for one in variables:
+        if not one.columns:
+            raise FormulaError(f"formula: {one.text!r} in {short(text)} contains no column; add one")
+    names = [one.text for one in variables]
+    for name in names:
+        if names.count(name) > 1:
+            raise FormulaError(f"formula: {name!r} is twice in {short(text)}; leave one out")
+
+
+def _margins(
+    called: str, variables: Sequence[Expression], given: dict[str, ast.expr], text: str
+) -> tuple[MarginPart, ...]:
+    """The basis of ``s()``, or one of each variable of ``te()``."""
+    if called == "s":
+        d = len(variables)
+        kind = _constant(given.get("basis"), "cr" if d == 1 else "tp", text)
+        _check_kind(kind, d, text)
+        k = _constant(given.get("k"), usual_k(d) if kind == "tp" else 10, text)
+        _check_k(k, fewest(kind, d), text)
+        return (MarginPart(tuple(variables), kind, k),)
+    kinds, ks = _each(given, "basis", "cr", len(variables), text), _each(given, "k", 5, len(variables), text)
+    for kind, k in zip(kinds, ks, strict=True):
+        _check_kind(kind, 1, text, called)
+        _check_k(k, fewest(kind, 1), text)
+    if prod(ks) > MOST_FUNCTIONS:
+        raise FormulaError(
+            f"formula: {short(text)} has {' · '.join(map(str, ks))} = {prod(ks)} functions; at most {MOST_FUNCTIONS} "
+            "are possible. Write a smaller k"
+        )
+    return tuple(MarginPart((one,), kind, k) for one, kind, k in zip(variables, kinds, ks, strict=True))
+
+
+def _each(given: dict[str, ast.expr], name: str, default: Any, count: int, text: str) -> list[Any]:
+    """An option of ``te()`` for each variable: one for all, or a list of them."""
+    node = given.get(name)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "c" and not node.keywords:
+        node = ast.Tuple(node.args, ast.Load())  # as R writes it
+    if not isinstance(node, (ast.Tuple, ast.List)):
+        return [_constant(node, default, text)] * count
+    if len(node.elts) != count:
+        raise FormulaError(
+            f"formula: expected one {name} or {count} of them, one for each variable, in {short(text)}; got "
+            f"{len(node.elts)}"
+        )
+    return [_constant(one, default, text) for one in node.elts]
+
+
+def _check_kind(kind: Any, d: int, text: str, called: str = "s") -> None:
+    kinds = [one for one in get_args(SmoothBasis) if called == "s" or one != "re"]
+    if kind not in kinds:
+        hint = ". Write by=, or (1 | g), for groups" if kind == "re" else ""
+        raise FormulaError(
+            f"formula: expected one of {', '.join(kinds)} as the basis in {short(text)}; got {kind!r}{hint}"
+        )
+    if d > 1 and kind != "tp":
+        raise FormulaError(
+            f"formula: the basis {kind!r} in {short(text)} is of one variable; write te(...) for products of such "
+            'bases, a term for each, or basis="tp"'
+        )
+
+
+def _check_k(k: Any, least: int, text: str) -> None:
+    if not isinstance(k, int) or isinstance(k, bool) or not least <= k <= MOST_FUNCTIONS:
+        raise FormulaError(
+            f"formula: expected a whole number from {least} to {MOST_FUNCTIONS} as k in {short(text)}; got {k!r}"
+        )
 
 
 def _constant(node: ast.expr | None, default: Any, text: str) -> Any:

@@ -1,10 +1,9 @@
-"""Smooth functions: the columns of a basis, parted into what its penalty penalises and what it does not."""
+"""Smooth functions: the columns of a basis, or of a product of bases, parted into what penalties penalise or not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,10 @@ from raphson.data.described import expect, texts
 from raphson.data.expressions import Expression
 from raphson.data.messages import short
 from raphson.data.values import Levels, Numbers, Variable, as_levels, recode, with_used_levels
-from raphson.data.varying.bases import Basis, basis_of, knots_of, split
+from raphson.data.varying import margins as of_margins
+from raphson.data.varying.margins import Columns, Margin, array, uncentred
 from raphson.data.varying.parts import SmoothPart
-from raphson.data.varying.term import VaryingTerm
+from raphson.data.varying.term import Structure, VaryingTerm
 from raphson.errors import DataError
 
 
@@ -27,48 +27,50 @@ class SmoothPlan:
     Attributes
     ----------
     part : as the formula has it.
-    knots : of its basis.
-    means : (k,) means of the basis over the fit's rows, which are subtracted; None if it is multiplied by a number, as
-        it is no constant then.
-    penalised, null : the coefficients of its columns, of :func:`raphson.data.varying.bases.split`. They are kept, as
-        another machine may give eigenvectors another sign.
+    margins : the bases whose product it is; one for ``s(...)``.
+    combined : (D, d) combinations of the products that no penalty penalises, whose mean over the fit's rows is 0; all
+        of them where it is multiplied by a number, as it is no constant then.
+    means : (c + d,) means of the columns over the fit's rows, which are subtracted; None if it is multiplied.
     levels : those of a factor in `by`, for each of which there is a function; None without one.
-    evaluated : the basis at the rows by which the knots were placed, until the terms are built of it.
+    evaluated : the columns at the rows by which the knots were placed, until the terms are built of them.
     """
 
     part: SmoothPart
-    knots: np.ndarray
+    margins: tuple[Margin, ...]
+    combined: np.ndarray
     means: np.ndarray | None
-    penalised: np.ndarray
-    null: np.ndarray
     levels: tuple[str, ...] | None
-    evaluated: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list, repr=False)
+    evaluated: list[tuple[list[np.ndarray], Columns]] = field(default_factory=list, repr=False)
 
     population = True
     """Whether a prediction for the population has its effects."""
 
-    @cached_property
-    def basis(self) -> Basis:
-        """Its basis."""
-        return basis_of(self.part.basis, self.knots)
-
     @staticmethod
     def of(part: SmoothPart, variables: Sequence[Variable], kept: np.ndarray | None) -> SmoothPlan:
         """Place the knots by the rows; raises a DataError if they have too few values."""
-        x = _numbers(part, variables[0])
-        x = x if kept is None else x[kept]
-        knots = knots_of(part.basis, x, part.k, short(part.text))
-        basis = basis_of(part.basis, knots)
-        by = None if part.by is None else with_used_levels(variables[1], kept)
-        values = basis.values(x)
-        means = values.mean(axis=0) if by is None or isinstance(by, Levels) else None
+        x = _by_margin(part, variables, kept)
+        several = len(part.margins) > 1
+        margins = tuple(
+            Margin.of(one.basis, values, one.k, part.label_of(one), several)
+            for one, values in zip(part.margins, x, strict=True)
+        )
+        if not several:
+            margins = (margins[0].with_unit_strengths(),)
+        by = None if part.by is None else with_used_levels(variables[-1], kept)
+        own, null = of_margins.values(margins, x)
+        combined, means = np.eye(null.shape[1]), None
+        if by is None or isinstance(by, Levels):
+            combined = uncentred(null.mean(axis=0))
+            null = null @ combined
+            means = np.concatenate([own.mean(axis=0), null.mean(axis=0)])
         levels = by.labels if isinstance(by, Levels) else None
-        return SmoothPlan(part, knots, means, *split(basis, means), levels, [(x, values)])
+        return SmoothPlan(part, margins, combined, means, levels, [(x, (own, null))])
 
     @property
     def numbers(self) -> list[Expression]:
         """The expressions that are numbers."""
-        return list(self.part.expressions if self.levels is None else self.part.expressions[:1])
+        expressions = self.part.expressions
+        return list(expressions if self.levels is None else expressions[:-1])
 
     @property
     def labels(self) -> list[str]:
@@ -80,40 +82,42 @@ class SmoothPlan:
     @property
     def infos(self) -> list[FactorInfo]:
         """What it adds to the design: the columns that are not penalised, of each of its functions."""
-        names = ("constant", "linear")[2 - self.null.shape[1] if self.means is not None else 0 :][: self.null.shape[1]]
+        variables = [[one.text for one in margin.variables] for margin in self.part.margins]
+        names = tuple(of_margins.null_names(self.margins, variables)[0 if self.means is None else 1 :])
         return [FactorInfo(label, False, names, False) for label in self.labels] if names else []
 
     def build(
         self, variables: Sequence[Variable], kept: np.ndarray | None, n_rows: int, new: bool = False
     ) -> tuple[list[VaryingTerm], list[Variable]]:
         """The terms for some of the rows (None for all), and for all rows what is not penalised."""
-        x = _numbers(self.part, variables[0])
-        values = self._values(x if kept is None else x[kept])
-        # Centred after the product: the coefficients of the null space have no mean already.
-        own, null = values @ self.penalised, values @ self.null
+        own, null = self._columns(_by_margin(self.part, variables, kept))
         if self.means is not None:
-            own -= self.means @ self.penalised
-            null -= self.means @ self.null
+            own, null = own - self.means[: own.shape[1]], null - self.means[own.shape[1] :]
+        several = len(self.margins) > 1
+        penalties = of_margins.strengths(self.margins) if several else None
+        margins = tuple(margin.text for margin in self.part.margins) if several else ()
+        structure: Structure = "tensor" if several else "common"
         names = tuple(str(number + 1) for number in range(own.shape[1]))
         terms, free = [], []
         for label, factor in zip(self.labels, self._multipliers(variables, kept, new), strict=True):
             columns, left = (own, null) if factor is None else (own * factor[:, None], null * factor[:, None])
-            terms.append(VaryingTerm(label, label, columns, None, (), names, "common", smooth=True))
-            if self.null.shape[1]:
+            terms.append(VaryingTerm(label, label, columns, None, (), names, structure, True, margins, penalties))
+            if left.shape[1]:
                 spread = left
                 if kept is not None:
-                    spread = np.full((len(x), left.shape[1]), np.nan)
+                    spread = np.full((n_rows, left.shape[1]), np.nan)
                     spread[kept] = left
                 free.append(Numbers(spread))
         return terms, [*free]
 
-    def _values(self, x: np.ndarray) -> np.ndarray:
-        """The basis at some values; at those of the fit it has just been evaluated."""
+    def _columns(self, x: list[np.ndarray]) -> Columns:
+        """The columns at some values; at those of the fit they have just been evaluated."""
         while self.evaluated:
-            before, values = self.evaluated.pop()
-            if np.array_equal(before, x):
-                return values
-        return self.basis.values(x)
+            before, found = self.evaluated.pop()
+            if all(map(np.array_equal, before, x)):
+                return found
+        own, null = of_margins.values(self.margins, x)
+        return own, null @ self.combined
 
     def _multipliers(
         self, variables: Sequence[Variable], kept: np.ndarray | None, new: bool
@@ -121,7 +125,7 @@ class SmoothPlan:
         """What each function is multiplied by in each row."""
         if self.part.by is None:
             return [None]
-        by = variables[1]
+        by = variables[-1]
         if self.levels is None:
             values = _numbers(self.part, by)
             return [values if kept is None else values[kept]]
@@ -134,29 +138,36 @@ class SmoothPlan:
     def to_dict(self) -> dict[str, Any]:
         """What is kept, safe for JSON."""
         return {
-            "knots": self.knots.tolist(),
+            "margins": [margin.to_dict() for margin in self.margins],
+            "combined": self.combined.tolist(),
             "means": None if self.means is None else self.means.tolist(),
-            "penalised": self.penalised.tolist(),
-            "null": self.null.tolist(),
             "levels": None if self.levels is None else list(self.levels),
         }
 
     @staticmethod
     def from_dict(part: SmoothPart, saved: dict[str, Any]) -> SmoothPlan:
         """Read what :meth:`to_dict` wrote."""
-        knots = _array(saved["knots"], 1)
-        means = None if saved["means"] is None else _array(saved["means"], 1)
-        penalised, null = _array(saved["penalised"], 2), _array(saved["null"], 2)
+        pairs = zip(part.margins, saved["margins"], strict=True)
+        margins = tuple(Margin.from_dict(one.basis, len(one.variables), own) for one, own in pairs)
+        means = None if saved["means"] is None else array(saved["means"], 1)
         levels = None if saved["levels"] is None else texts(saved["levels"], "levels")
-        k = len(basis_of(part.basis, knots).S)
-        expect(len(penalised) == len(null) == k and (means is None or len(means) == k), f"{k} functions")
-        return SmoothPlan(part, knots, means, penalised, null, levels)
+        combined = array(saved["combined"], 2) if saved["combined"] != [[]] else np.zeros((1, 0))
+        D = int(np.prod([margin.null.shape[1] for margin in margins]))
+        expect(combined.shape == (D, D if means is None else D - 1), "combinations of what is not penalised")
+        c = of_margins.strengths(margins).shape[1]
+        expect(means is None or len(means) == c + combined.shape[1], f"means of {c} columns")
+        return SmoothPlan(part, margins, combined, means, levels)
 
 
-def _array(saved: Any, ndim: int) -> np.ndarray:
-    array = np.array(saved, dtype=np.float64)
-    expect(array.ndim == ndim and bool(np.isfinite(array).all()), "finite numbers of a smooth function")
-    return array
+def _by_margin(part: SmoothPart, variables: Sequence[Variable], kept: np.ndarray | None) -> list[np.ndarray]:
+    """(n, d) the values of each margin's d variables."""
+    values, start = [_numbers(part, one) for one in variables[: part.n_variables]], 0
+    out = []
+    for margin in part.margins:
+        own = np.column_stack(values[start : start + len(margin.variables)])
+        out.append(own if kept is None else own[kept])
+        start += len(margin.variables)
+    return out
 
 
 def _numbers(part: SmoothPart, variable: Variable) -> np.ndarray:
@@ -165,6 +176,6 @@ def _numbers(part: SmoothPart, variable: Variable) -> np.ndarray:
         kind = "a factor" if isinstance(variable, Levels) else "several columns"
         raise DataError(
             f'formula: expected a number in {short(part.text)}; got {kind}. Write s(..., basis="re") or (1 | g) for '
-            "groups"
+            "groups, and by= for a function of each level"
         )
     return variable.values

@@ -27,7 +27,7 @@ TABLES = {
     "level_effects": (("group", "level", "term"), ("mode", "conditional_sd", "posterior_sd", "sd")),
     "smooths": (("term",), ("edf", "lambda", "statistic", "p_value")),
 }
-"""The tables that a file has, with their columns of text and of numbers."""
+"""The tables that a file has, with their columns of text and of numbers; smooth functions may have more strengths."""
 
 
 class WithoutRows(Criterion):
@@ -54,6 +54,8 @@ def stored(at: AtMaximum, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
             "names": list(term.names),
             "structure": term.structure,
             "smooth": term.smooth,
+            "margins": list(term.margins),
+            "penalties": None if term.penalties is None else listed(term.penalties),
         }
         for term in own.terms
     ]
@@ -132,7 +134,11 @@ def restored_tables(saved: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     found = {}
     for name, (texts, numbers) in TABLES.items():
         columns = saved[name]
-        expect(isinstance(columns, dict) and list(columns) == [*texts, *numbers], f"{name}: its columns")
+        expect(isinstance(columns, dict), f"{name}: its columns")
+        more = [f"lambda_{m}" for m in range(2, 1 + len(columns))][: max(len(columns) - len(texts) - len(numbers), 0)]
+        if name == "smooths":
+            numbers = (*numbers[:2], *more, *numbers[2:])
+        expect(list(columns) == [*texts, *numbers], f"{name}: its columns")
         expect(all(is_texts(columns[one], False) for one in texts), f"{name}: expected texts")
         expect(all(is_list(columns[one], is_number) for one in numbers), f"{name}: expected numbers")
         table = pd.DataFrame(columns, dtype=None if columns[texts[0]] else object)
@@ -149,6 +155,12 @@ def _term(saved: Mapping[str, Any]) -> VaryingTerm:
     expect(is_texts(saved["levels"]), "levels: expected different texts")
     expect(saved["structure"] in get_args(Structure), "structure: not known")
     expect(not saved["grouped"] or bool(saved["levels"]), "levels: expected one or more")
+    expect(is_texts(saved["margins"]), "margins: expected different texts")
+    penalties, tensor = None, saved["structure"] == "tensor"
+    expect(tensor == bool(saved["margins"]) == (saved["penalties"] is not None), "margins: those of a tensor product")
+    if tensor:
+        penalties = array(saved["penalties"], (len(saved["margins"]), len(saved["names"])), "penalties")
+        expect(bool((penalties >= 0).all() and penalties.any(axis=0).all()), "penalties: expected positive ones")
     return VaryingTerm(
         saved["label"],
         saved["group"],
@@ -158,4 +170,6 @@ def _term(saved: Mapping[str, Any]) -> VaryingTerm:
         tuple(saved["names"]),
         saved["structure"],
         saved["smooth"],
+        tuple(saved["margins"]),
+        penalties,
     )

@@ -42,10 +42,10 @@ def scales(reading: Any) -> Grid:
 def smooth_functions(reading: Any) -> Grid:
     """The smooth functions: degrees of freedom, the factor of the penalty, and the test of a flat line."""
     letter = "F" if reading.maximum.criterion.density.scaled else "chi2"
-    rows = [
-        (visible(str(term)), f"{edf:.2f}", _three(strength), numbers.rounded(statistic, 3), numbers.p_value(p))
-        for term, edf, strength, statistic, p in reading.smooths.itertuples(index=False)
-    ]
+    rows = []
+    for term, edf, *strengths, statistic, p in reading.smooths.itertuples(index=False):
+        told = ", ".join(_three(one) for one in strengths if not math.isnan(one))  # of a tensor product several
+        rows.append((visible(str(term)), f"{edf:.2f}", told, numbers.rounded(statistic, 3), numbers.p_value(p)))
     return Grid(("smooth function", "edf", "lambda", letter, "p, flat"), tuple(rows))
 
 

@@ -15,8 +15,6 @@ from raphson.model.varying.results import AtMaximum
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ["term", "edf", "lambda", "statistic", "p_value"]
-
 
 def degrees_of_freedom(at: AtMaximum) -> float:
     """The effective degrees of freedom of the whole model, tr(H⁻¹AᵀWA)."""
@@ -29,7 +27,8 @@ def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     ``term``; ``edf``, the effective degrees of freedom; ``lambda``, the factor of the penalty bᵀSb, with S as the basis
     has it (it is infinite where the function is what the penalty leaves, a straight line); and a test of the
     hypothesis that the function is flat: ``statistic`` is χ², or F where the dispersion is estimated, with its
-    ``p_value`` (Wood, Biometrika 100, 2013, 221-228).
+    ``p_value`` (Wood, Biometrika 100, 2013, 221-228). Tensor products have a factor for each variable, ``lambda`` that
+    of the first; the table then has the columns ``lambda_2`` and so on after it, NaN for other terms.
 
     Parameters
     ----------
@@ -40,19 +39,24 @@ def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     joint = Joint(at)
     phi = math.exp(float(at.theta[-1])) if at.criterion.density.scaled else 1.0
     df = at.criterion.n_rows - degrees_of_freedom(at) if at.criterion.density.scaled else None
-    deviations = {one.term: one.estimate for one in at.reported if one.kind == "sd"}
     rows = []
-    for number, term in enumerate(at.criterion.terms):
-        if not term.smooth or term.codes is not None:
-            continue
+    deviations: dict[int, list[float]] = {}
+    for one in at.reported:
+        if one.kind == "sd":
+            deviations.setdefault(one.term, []).append(one.estimate)
+    smooth = [k for k, term in enumerate(at.criterion.terms) if term.smooth and term.codes is None]
+    most = max((len(deviations[k]) for k in smooth), default=1)
+    names = ["lambda", *(f"lambda_{m + 2}" for m in range(most - 1))]
+    for number in smooth:
+        term = at.criterion.terms[number]
         columns = list(terms.get(term.label, ()))
-        deviation = deviations[number]
-        strength = phi / deviation**2 if deviation > 0 else math.inf
+        strengths = [phi / deviation**2 if deviation > 0 else math.inf for deviation in deviations[number]]
+        strengths += [math.nan] * (most - len(strengths))
         edf = at.edf[number] + len(columns)
         estimate, V, rank = joint.some(columns, number)
         design = np.column_stack([at.criterion.X[:, columns], term.columns])
-        rows.append((term.label, edf, strength, *flat_line_test(design, estimate, V, rank, df)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+        rows.append((term.label, edf, *strengths, *flat_line_test(design, estimate, V, rank, df)))
+    return pd.DataFrame(rows, columns=["term", "edf", *names, "statistic", "p_value"])
 
 
 def flat_line_test(

@@ -18,6 +18,7 @@ from raphson.model.families.exponential import Poisson
 from raphson.model.glm.glm import CERTAIN, GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective, triangularised
+from raphson.model.varying.corner import way_out
 from raphson.model.varying.criterion import Criterion
 from raphson.model.varying.densities import Density
 from raphson.model.varying.edge import edge_of
@@ -29,6 +30,8 @@ ADVICE = (
     "the estimate is a maximum at the edge of the parameter space: a standard deviation of 0, a correlation of ±1 or "
     "an infinite penalty, which is the answer, not a failure"
 )
+
+CORNER = "the iteration came to where several penalties are infinite, which is no maximum"
 
 EXACT = 1e-14
 """Share of the responses' mean square below which a dispersion that the iteration stopped at is on its way to 0."""
@@ -153,7 +156,16 @@ class VaryingModel(GeneralisedLinearModel):
         return False
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        return ""
+        """Whether the iteration came to a corner of a tensor product that is no maximum."""
+        if not np.isfinite(theta).all():
+            return ""
+        held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
+        self.shared["out"] = way_out(self.criterion, theta, held)
+        return "" if self.shared["out"] is None else CORNER
+
+    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
+        """The way out of the corner."""
+        return [] if number or self.shared.get("out") is None else [self.shared["out"]]
 
     def undetermined(self, result: Any) -> np.ndarray:
         return np.zeros(self.n_coefficients, dtype=bool)

@@ -1,0 +1,65 @@
+r"""Where several standard deviations of a tensor product are 0 at once: whether the criterion falls in all directions.
+
+There Λ has slopes along directions only, as Λ(rσ) = rΛ(σ), and the criterion, which is even in Λ's entries, is
+V(rσ) = V(0) + r² f(σ) + …, with f of degree 2. So Newton's method goes to the corner in one step from wherever f is
+negative, although f may be positive in another direction: the corner is a maximum only if it is in none.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from raphson.model.objective import Need
+from raphson.model.varying.criterion import Criterion
+from raphson.model.varying.edge import NEAR
+from raphson.model.varying.scales import TensorScale
+
+RATIOS = np.geomspace(0.02, 50.0, 9)
+"""Ratios of the standard deviations, each in units of its curvature, at which f is looked at."""
+
+DOUBLINGS = 14
+"""Doublings of the first step out of a corner, along which the highest point is taken."""
+
+
+def way_out(criterion: Criterion, theta: np.ndarray, held: np.ndarray) -> np.ndarray | None:
+    """Parameters away from a corner at `theta` where the criterion is higher; None at no corner, or at a maximum."""
+    for scale in criterion.scales:
+        if not isinstance(scale, TensorScale):
+            continue
+        own = np.arange(criterion.p + scale.start, criterion.p + scale.start + scale.count)
+        found = _out_of(criterion, theta, own[~held[own]])
+        if found is not None:
+            return found
+    return None
+
+
+def _out_of(criterion: Criterion, theta: np.ndarray, own: np.ndarray) -> np.ndarray | None:
+    if len(own) < 2:
+        return None
+    here = criterion.evaluate(theta, Need(kinds=("observed",)))
+    if "observed" not in here.information:
+        return None
+    curvature = np.abs(here.information["observed"].matrix.diagonal()[own])
+    sizes = 1.0 / np.sqrt(np.where(curvature > 0, curvature, 1.0))
+    near = np.abs(theta[own]) < NEAR * sizes
+    if np.count_nonzero(near) < 2:
+        return None
+    own, sizes = own[near], sizes[near]
+    there, best, along = theta.copy(), 0.0, None
+    for ratios in product(RATIOS, repeat=len(own) - 1):
+        direction = np.array([1.0, *ratios])
+        direction = sizes * direction / np.linalg.norm(direction)
+        there[own] = NEAR * direction
+        rise = float(criterion.evaluate(there).score[own] @ direction)
+        if rise > best:
+            best, along = rise, direction
+    if along is None:
+        return None
+    trials = np.repeat(theta[None], DOUBLINGS, axis=0)
+    trials[:, own] = NEAR * 2.0 ** np.arange(DOUBLINGS)[:, None] * along
+    values = np.array([criterion.evaluate(one).value for one in trials])
+    values = np.where(np.isfinite(values), values, -np.inf)
+    top = int(np.argmax(values))
+    return trials[top] if values[top] > here.value else None
