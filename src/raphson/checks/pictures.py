@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-Kind = Literal["band", "line", "dots", "whiskers", "bars", "stems", "level", "diagonal", "upright", "text"]
+Kind = Literal["band", "line", "dots", "whiskers", "bars", "stems", "level", "diagonal", "upright", "text", "surface"]
 Role = Literal["data", "shade", "outer", "doubt", "soft"]
 
 MOST_DOTS = 400
@@ -26,7 +26,8 @@ class Mark:
     ----------
     kind : "band" between y and upper over x; "line" through (x, y); "dots"; "whiskers" from y to upper at each x;
         "bars" of a width from y to upper; "stems" from 0 to y; "level", a horizontal line at y; "upright", a vertical
-        one at x; "diagonal", the line y = x; "text" at one point.
+        one at x; "diagonal", the line y = x; "text" at one point; "surface", contours of the values `upper` at the
+        points (x, y) of a square grid, NaN where nothing is drawn.
     role : what the mark stands for.
     x, y, upper : (m,) coordinates.
     width : of bars, in units of x.

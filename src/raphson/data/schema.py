@@ -205,6 +205,13 @@ class FormulaSchema(Schema):
         absent = rows.bad if missing == "nan" else None
         return NewData(X, total, kept, table.n_rows - n_rows, labels, absent, terms)
 
+    def varying_values(self, new: Any) -> list[tuple[Any, list[Variable]]]:
+        """What is kept of each term that varies, with its variables over the rows of a frame."""
+        table = Table(read_table(_as_columns(new)))
+        evaluator = Evaluator(table, self._states, "new data", new=True)
+        varied = self._varying.read(evaluator, MissingRows(table.n_rows))
+        return list(zip(self._varying.plans, varied, strict=True))
+
     def _variable(self, number: int, evaluator: Evaluator, rows: MissingRows) -> Variable:
         expression, info = self.formula.factors[number], self._plan.factors[number]
         variable = evaluator.variable(expression)

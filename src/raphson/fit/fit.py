@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         testing,
     )
     from raphson.fit.storage import Storage
+    from raphson.fit.varying import curves
     from raphson.fit.varying import reading as varying
     from raphson.report.summary import Summary
 else:
@@ -59,6 +60,7 @@ else:
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
     checking, draws = Lazy("raphson.fit.checking"), Lazy("raphson.fit.draws")
     inference_data, varying = Lazy("raphson.fit.inference_data"), Lazy("raphson.fit.varying.reading")
+    curves = Lazy("raphson.fit.varying.curves")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
@@ -169,6 +171,7 @@ class Fit(Pictured):
     conditional_llf = ShownLater(lambda: varying.VaryingReading.conditional_llf)
     r2_marginal = ShownLater(lambda: varying.VaryingReading.r2_marginal)
     r2_conditional = ShownLater(lambda: varying.VaryingReading.r2_conditional)
+    smooth_curves = Asked(lambda: curves.smooth_curves)
     icc = Asked(lambda: varying.icc)
     satterthwaite_df = ShownLater(lambda: varying.VaryingReading.satterthwaite_df)
 

@@ -55,3 +55,33 @@ class Pictured:
     def plot_profile(self, name: str, ax: Axes | None = None, level: float = 0.95) -> Axes:
         """Plot the profile likelihood of a coefficient as a signed root, beside what Wald's interval assumes."""
         return plotting.plot_profile(self._in_pandas(), name, ax, level)
+
+    def plot_smooths(self, term: str | None = None, ax: Any = None, level: float = 0.95) -> Any:
+        """Plot smooth functions with partial residuals and two bands: of single values, and of the whole function.
+
+        Parameters
+        ----------
+        term : of one of them, such as "s(x)"; by default all.
+        ax : axes to draw on, or several; by default those of a new figure, with a panel for each function.
+        level : coverage of the bands.
+
+        Returns
+        -------
+        Axes, or a list of them where there are several pictures.
+        """
+        return plotting.plot_smooths(self._in_pandas(), term, ax, level)
+
+    def plot_random_effects(self, group: str | None = None, ax: Any = None, level: float = 0.95) -> Any:
+        """Plot the effects of the levels of groups in order, over where normal effects of the estimated size would lie.
+
+        Parameters
+        ----------
+        group : one of them; by default all.
+        ax : axes to draw on, or several; by default those of a new figure, with a panel for each effect of a group.
+        level : coverage of the intervals.
+
+        Returns
+        -------
+        Axes, or a list of them where there are several pictures.
+        """
+        return plotting.plot_random_effects(self._in_pandas(), group, ax, level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from raphson.checks.smoothing import local_mean
 from raphson.errors import ModelError, RaphsonError
 from raphson.fit.checking import SEED, Checks, check
 from raphson.fit.effects import averages, effects
+from raphson.fit.varying.curves import checked, effects_pictures
 from raphson.report import content
 from raphson.report.curve import curve_pictures
-from raphson.report.drawing import draw
+from raphson.report.drawing import draw, panels
 from raphson.report.effect_pictures import average_picture
 from raphson.report.network_pictures import training_pictures
 from raphson.report.strip import path_picture
+from raphson.report.varying_pictures import smooth_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,6 +133,49 @@ def plot_profile(fit: Any, name: str, ax: Axes | None, level: float) -> Axes:
 def plot_path(fit: Any, ax: Axes | None) -> Axes:
     """See :meth:`raphson.Fit.plot_path`."""
     return draw(path_picture(fit), ax)
+
+
+def plot_smooths(fit: Any, term: str | None, ax: Any, level: float) -> Any:
+    """See :meth:`raphson.Fit.plot_smooths`."""
+    reading = fit._reading
+    reading.check_name("smooth_curves")
+    found = checked(reading, "plot_smooths", level)
+    if term is not None:
+        known = [one.term for one in found]
+        found = [one for one in found if one.term == term]
+        if not found:
+            raise ModelError(f"term: expected one of {', '.join(known)}; got {term!r}")
+    return _drawn([(one.term, smooth_picture(one)) for one in found], ax)
+
+
+def plot_random_effects(fit: Any, group: str | None, ax: Any, level: float) -> Any:
+    """See :meth:`raphson.Fit.plot_random_effects`."""
+    reading = fit._reading
+    reading.check_name("random_effects")
+    found = effects_pictures(reading, level)
+    if not found:
+        raise ModelError(
+            "plot_random_effects: expected effects that vary by groups, such as (1 | group); got smooth functions only"
+        )
+    if group is not None:
+        known = list(dict.fromkeys(name for name, _, _ in found))
+        found = [one for one in found if one[0] == group]
+        if not found:
+            raise ModelError(f"group: expected one of {', '.join(known)}; got {group!r}")
+    return _drawn([(title, picture) for _, title, picture in found], ax)
+
+
+def _drawn(pictures: Sequence[tuple[str, Picture]], ax: Any) -> Any:
+    """Pictures on the given axes, the first ones where there are fewer, or all in a new figure."""
+    if ax is None and len(pictures) > 1:
+        made = panels([(title, picture, None) for title, picture in pictures])
+        return made.axes[: len(pictures)]
+    if isinstance(ax, Sequence | np.ndarray):
+        return [
+            draw(picture, one)
+            for (_, picture), one in zip(pictures, np.ravel(np.array(ax, dtype=object)), strict=False)
+        ]
+    return draw(pictures[0][1], ax)
 
 
 def _checks(fit: Any) -> Checks:

@@ -49,7 +49,10 @@ LIKELIHOODS_ONLY = {
     "assembly": "available for likelihoods only, whose information is computed from the user's function",
 }
 VARYING_ONLY = dict.fromkeys(
-    ("variances", "random_effects", "smooths", "edf", "satterthwaite_df"),
+    (
+        *("variances", "random_effects", "smooths", "edf", "satterthwaite_df", "conditional_aic", "conditional_df"),
+        *("conditional_llf", "r2_marginal", "r2_conditional", "icc", "smooth_curves"),
+    ),
     "available where coefficients vary only, by terms such as (1 | group) and s(x)",
 )
 OF_OTHERS = NETWORKS_ONLY | LIKELIHOODS_ONLY | VARYING_ONLY

@@ -8,6 +8,8 @@ from html import escape
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from raphson.checks.pictures import Mark, Picture
 from raphson.report import style
 from raphson.report.style import LIGHT
@@ -243,6 +245,25 @@ def _text(axes: Axes, mark: Mark) -> None:
     axes.text(float(mark.x[0]), float(mark.y[0]), mark.label, color=LIGHT[mark.role], fontsize=9, parse_math=False)
 
 
+def _surface(axes: Axes, mark: Mark) -> None:
+    """Contours with their values; what is above 0 is shaded in the colour of the data, what is below in the other."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.ticker import MaxNLocator
+
+    side = round(len(mark.x) ** 0.5)
+    x, y, z = (one.reshape(side, side) for one in (mark.x, mark.y, mark.upper))
+    known = z[np.isfinite(z)]
+    if not len(known) or not np.ptp(known) > 0:
+        return
+    levels = np.asarray(MaxNLocator(7).tick_values(float(known.min()), float(known.max())))
+    middle = 0.5 * (levels[1:] + levels[:-1])
+    most = float(np.abs(middle).max()) or 1.0
+    fills = [to_rgba(LIGHT["data" if one > 0 else "negative"], 0.05 + 0.5 * abs(one) / most) for one in middle]
+    axes.contourf(x, y, np.ma.masked_invalid(z), levels=levels, colors=fills)
+    lines = axes.contour(x, y, np.ma.masked_invalid(z), levels=levels, colors=LIGHT["ink"], linewidths=0.7)
+    axes.clabel(lines, fontsize=9, inline_spacing=2, fmt=lambda one: f"{one:.4g}".replace("-", "−"))
+
+
 def _beside(axes: Axes, x: Any, y: Any, mark: Mark) -> None:
     axes.annotate(
         mark.label, (float(x), float(y)), (-6 if mark.left else 6, -12 if mark.under else 5),
@@ -262,4 +283,5 @@ _MARKS: dict[str, Callable[[Axes, Mark], None]] = {
     "upright": _upright,
     "diagonal": _diagonal,
     "text": _text,
+    "surface": _surface,
 }

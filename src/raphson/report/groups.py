@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from html import escape
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from raphson.checks.envelopes import SUSPECT
 from raphson.checks.pictures import Mark, Picture, some
 from raphson.errors import visible
 from raphson.report.framing import framed, listed_pairs, made_with, panel, sign, signed
-from raphson.report.words import counted, figures, listed, name
+from raphson.report.words import counted, figures, listed, name, without_common_start
 from raphson.scipy_special import chdtrc
 
 MOST_PARAMETERS = 12
@@ -111,10 +110,8 @@ class _Spread:
         marks.append(Mark("dots", "data", place, self.value[rows]))
         ticks = ()
         if m <= SHOWN:
-            texts = [visible(str(one)) for one in self.labels]
-            alike = (len(set(letters)) == 1 for letters in zip(*texts, strict=False))
-            same = sum(1 for _ in takewhile(bool, alike)) if m > 1 else 0  # "subject 1" is 1
-            ticks = tuple((k + 1.0, text[same:][:8]) for k, text in enumerate(texts))
+            texts = without_common_start([visible(str(one)) for one in self.labels])
+            ticks = tuple((k + 1.0, text[:8]) for k, text in enumerate(texts))
         return Picture(f"{by}, in order", self.name, tuple(marks), ticks, y_range=self.ends, whole_x=not ticks)
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import takewhile
 
 
 def figures(value: float, digits: int = 2) -> str:
@@ -76,3 +77,16 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def without_common_start(texts: Sequence[str]) -> list[str]:
+    """Labels without the letters that all of them begin with: "subject 1" beside "subject 2" is "1".
+
+    Examples
+    --------
+    >>> without_common_start(["p01", "p02", "p12"])
+    ['01', '02', '12']
+    """
+    alike = (len(set(letters)) == 1 for letters in zip(*texts, strict=False))
+    same = sum(1 for _ in takewhile(bool, alike)) if len(texts) > 1 else 0
+    return [text[same:] or text for text in texts]
