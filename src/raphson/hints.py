@@ -258,6 +258,10 @@ _FORMULA = {
     "(1 | g)": "error random",
     "factor(x)": "as_character ordered as_ordered",
     "log(x)": "ln",
+    "`my column`, a name in backticks": "q",
+    "I((x > 0)*a + (x <= 0)*b)": "np_where where ifelse if_else case_when",
+    "I(x*(x > 0))": "np_maximum np_fmax maximum pmax max",
+    "I(x*(x < 0))": "np_minimum np_fmin minimum pmin min",
     "rp.mle('weibull', 'time ~ x', data, columns={'event': 'status'})": "surv",
 }
 

@@ -105,3 +105,13 @@ def test_reports_and_files_are_the_same(tmp_path):
     curve.plot()
     curve.report(tmp_path / "curve.html")
     assert (tmp_path / "curve.html").exists()
+
+
+def test_categories_of_polars_are_in_the_order_of_the_alphabet_however_the_rows_are_ordered():
+    frame = pl.DataFrame({"g": list("cabcab"), "y": [1.0, 2.0, 4.0, 1.5, 2.5, 3.0]})
+    frame = frame.with_columns(pl.col("g").cast(pl.Categorical))
+    expected = ("Intercept", "g[T.b]", "g[T.c]")
+    ways = [frame, frame.reverse(), frame.lazy(), rp.stream(lambda: iter([frame.head(3), frame.tail(3)]))]
+    assert [rp.glm("y ~ g", way).names for way in ways] == [expected] * 4
+    declared = frame.with_columns(pl.col("g").cast(pl.Enum(["b", "c", "a"])))
+    assert rp.glm("y ~ g", declared).names == ("Intercept", "g[T.c]", "g[T.a]")

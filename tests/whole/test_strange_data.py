@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+
 import mpmath as mp
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import raphson as rp
@@ -129,3 +132,58 @@ def test_the_information_matrix_test_of_a_negative_binomial_that_is_a_poisson_is
     assert fits[0].status == "boundary"
     tests = [fit.information_matrix_test(bootstrap=40) for fit in fits]
     np.testing.assert_allclose(*[[one.statistic, one.p_value] for one in tests], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-200, 1e-160, 1e160, 1e300])
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_columns_whose_squares_are_no_numbers_are_named(scale, family):
+    data = {"x": np.round(9 * X) * scale, "y": np.arange(60) % 5}
+    with pytest.raises(rp.DataError, match=r"column 'x': values of up to .* measure them in other units"):
+        rp.glm("y ~ x", data, family=family)
+
+
+@pytest.mark.parametrize("scale", [1e-130, 1e130])
+def test_columns_of_nearly_any_size_give_the_same_test(scale):
+    y = np.arange(60) % 5
+    fits = [rp.glm("y ~ x", {"x": X * size, "y": y}, family="poisson") for size in (1.0, scale)]
+    np.testing.assert_allclose(*[fit.tvalues for fit in fits], rtol=1e-10)
+
+
+def test_weights_whose_sums_are_no_numbers_are_refused():
+    with pytest.raises(rp.DataError, match=r"weights: values of up to 1e-3.. have sums of squares"):
+        rp.glm("y ~ x", {"x": X, "y": POSITIVE}, weights=np.full(60, 1e-320))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ([datetime.date(2020, 1, 1 + i) for i in range(28)], "has type date, .* dates and times into numbers"),
+        ([datetime.time(1, i) for i in range(28)], "has type time, .* dates and times into numbers"),
+        (pd.period_range("2020-01", periods=28, freq="M"), "has type period, .* dates and times into numbers"),
+        ([b"a", b"b"] * 14, "contains bytes; make them text"),
+    ],
+)
+def test_objects_that_are_neither_numbers_nor_text_are_named(column, said):
+    with pytest.raises(rp.DataError, match=rf"column 't' {said}"):
+        rp.glm("y ~ t", pd.DataFrame({"t": column, "y": POSITIVE[:28]}))
+
+
+def test_a_record_batch_is_a_table():
+    batch = pa.RecordBatch.from_pydict({"x": X, "y": POSITIVE})
+    np.testing.assert_array_equal(rp.glm("y ~ x", batch).params, rp.glm("y ~ x", {"x": X, "y": POSITIVE}).params)
+    with pytest.raises(rp.DataError, match=r"got list; pandas.DataFrame\(data\) may make one"):
+        rp.glm("y ~ x", [{"x": 1.0, "y": 2.0}])
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("x == 0", r"write I\(...\) around a comparison"),
+        ("np.where(x > 0, 1, 0)", r"Did you mean I\(\(x > 0\)\*a"),
+        ("np.maximum(x, 0)", r"Did you mean I\(x\*\(x > 0\)\)"),
+        ('Q("x")', "a name in backticks"),
+    ],
+)
+def test_what_others_write_in_formulas_is_told(term, said):
+    with pytest.raises(rp.FormulaError, match=said):
+        rp.glm(f"y ~ {term}", {"x": X, "y": POSITIVE})

@@ -16,7 +16,9 @@ from raphson.choices import Covariance, Information, Storage
 from raphson.data import ModelData, from_arrays, from_formula
 from raphson.data.sources import Source
 from raphson.errors import (
+    ConvergenceError,
     ConvergenceWarning,
+    DataError,
     ModelError,
     RankWarning,
     SeparationWarning,
@@ -27,6 +29,8 @@ from raphson.errors import (
 from raphson.execute import Executor, threads
 from raphson.fit.fit import Fit
 from raphson.fit.uncertainty import COVARIANCES
+from raphson.linalg import column_squares
+from raphson.model.objective import Gram, Root
 from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.methods import Method, resolve_method
 from raphson.options import Inference, Iteration
@@ -64,7 +68,42 @@ def estimated(model: Any, iteration: Iteration, start: np.ndarray | None = None,
             iteration.seed,
             subsample=subsample,
         )
-        return estimate(model, options, start)
+        try:
+            found = estimate(model, options, start)
+        except ConvergenceError:
+            check_sizes(model)
+            raise
+        if found.result.aliased.any() or not all(map(_in_range, found.result.evaluation.information.values())):
+            check_sizes(model)
+        return found
+
+
+def _in_range(part: Gram | Root) -> bool:
+    """Whether sums of squares neither overflow nor lose digits near 0."""
+    squares = column_squares(part.triangle)[:-1] if isinstance(part, Root) else part.matrix.diagonal()
+    return bool(((np.abs(squares) < 1e280) & ((squares == 0) | (np.abs(squares) > 1e-280))).all())
+
+
+def check_sizes(model: Any) -> None:
+    """Refuse weights, and columns of a design, whose sums of squares are no numbers of double precision any more.
+
+    They would be infinite, or 0 as those of a column that is a linear combination of others.
+
+    Raises
+    ------
+    DataError
+    """
+    X = getattr(model.data, "X", None)
+    if not model.predictor.linear or not isinstance(X, np.ndarray) or X.ndim != 2:
+        return
+    w = model.data.weights
+    sizes = [(f"column {name!r}", size) for name, size in zip(model.data.names, np.abs(X).max(axis=0), strict=False)]
+    for what, size in [*sizes, ("weights", 1.0 if w is None else np.sqrt(w.max()))]:
+        if not 1e-140 < size < 1e140 and size > 0:
+            raise DataError(
+                f"{what}: values of up to {size if what != 'weights' else size * size:.3g} have sums of squares that "
+                "double precision does not hold; measure them in other units"
+            )
 
 
 def warn_about(fit: Fit) -> None:

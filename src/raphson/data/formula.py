@@ -269,8 +269,12 @@ class _RightSide:
                 f"formula: '{token.text}' in {short(self.source)} is not in brackets; write (1 | g) for an intercept "
                 "that varies by g"
             )
-        hint = "; write I(...) around a comparison" if token.text in ("<", ">", "<=", ">=", "==", "!=") else ""
-        raise FormulaError(str(not_allowed(token.text, self.source, "formula")) + hint)
+        if token.text in ("<", ">", "<=", ">=", "==", "!="):
+            raise FormulaError(
+                f"formula: {token.text!r} in {short(self.source)} is not allowed between terms; write I(...) around a "
+                "comparison, as in I(x > 3)"
+            )
+        raise not_allowed(token.text, self.source, "formula")
 
 
 def _end_of_call(tokens: list[Token], at: int) -> int:

@@ -27,7 +27,10 @@ def rows_of(table: Any) -> Rows:
 
         return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
     if kind == "polars" and hasattr(table, "to_arrow"):
-        return rows_of(table.to_arrow())
+        import polars
+
+        # Categories of polars are in the order of the alphabet, as text is; in Arrow they would be in that of the rows.
+        return rows_of(table.with_columns(polars.col(polars.Categorical).cast(polars.String)).to_arrow())
     import pandas as pd
 
     if isinstance(table, dict) and any(getattr(values, "ndim", 1) == 2 for values in table.values()):

@@ -152,21 +152,32 @@ def _read_frame(source: Any) -> pandas.DataFrame:
             raise DataError(f"data: the columns of the dict do not form a table: {one_line(error)}") from error
     import narwhals as nw
 
+    if type(source).__name__ == "RecordBatch" and type(source).__module__.startswith("pyarrow"):
+        import pyarrow as pa
+
+        source = pa.Table.from_batches([source])
     try:
         frame: Any = nw.from_native(source)
         if isinstance(frame, nw.LazyFrame):
             frame = frame.collect()
         with Needs("parquet", f"data: reading a frame of {type(source).__module__.partition('.')[0]}"):
-            return frame.to_pandas()
+            found = frame.to_pandas()
+        if frame.implementation.is_polars():
+            # Categories of polars have the order of the alphabet; Arrow has that of the rows they first appear in.
+            for name, kind in frame.schema.items():
+                if kind == nw.Categorical:
+                    found[name] = found[name].cat.reorder_categories(sorted(found[name].cat.categories))
+        return found
     except (TypeError, AttributeError) as error:
         if getattr(getattr(source, "dtype", None), "names", None):
             raise DataError(
                 "data: structured arrays are not supported; pass pandas.DataFrame(array), or a dict of its fields, "
                 "{name: array[name] for name in array.dtype.names}"
             ) from error
+        remedy = "; pandas.DataFrame(data) may make one of it" if hasattr(source, "__iter__") else ""
         raise DataError(
             f"data: expected a data frame (pandas, polars, Arrow), a dict of columns, a path or an open "
-            f"text file; got {type(source).__name__}"
+            f"text file; got {type(source).__name__}{remedy}"
         ) from error
     except ValueError as error:
         raise DataError(f"data: the frame cannot be read: {one_line(error)}") from error

@@ -307,8 +307,16 @@ def _read_series(series: pandas.Series, name: str) -> Variable:
         return Numbers(_floats(series), whole=dtype.kind in "iu")
     if dtype.kind == "O" or isinstance(dtype, pd.StringDtype) or pd.api.types.is_string_dtype(dtype):
         return _read_objects(series, name)
-    raise DataError(
-        f"column {name!r} has type {dtype}, which is neither numbers nor a factor; "
+    raise _neither(name, str(dtype))
+
+
+_TIMES = frozenset(["date", "datetime", "datetime64", "time", "timedelta", "timedelta64", "period"])
+"""What pandas calls objects that are dates or times."""
+
+
+def _neither(name: str, kind: str) -> DataError:
+    return DataError(
+        f"column {name!r} has type {kind}, which is neither numbers nor a factor; "
         "turn dates and times into numbers first, such as days since a start"
     )
 
@@ -333,6 +341,10 @@ def _read_objects(series: pandas.Series, name: str) -> Variable:
     if kind == "boolean":
         numbers = [np.nan if pd.isna(v) else float(v) for v in series]
         return as_levels(Numbers(np.array(numbers), boolean=True))
+    if kind in _TIMES:
+        raise _neither(name, kind)
+    if kind == "bytes":
+        raise DataError(f"column {name!r} contains bytes; make them text, as with .str.decode('utf-8')")
     there = series.dropna()
     text = list(dict.fromkeys(value for value in there if isinstance(value, str)))
     if text and len(text) < len(there):

@@ -78,7 +78,8 @@ class Plan:
         work_of_one = 5 * total * max(len(fit.state.theta), 1) ** 2  # some five steps of n p² products each
         refits = every == 1 and asked.replicates is not None and work_of_one * LEAST <= MOST_WORK
         if refits and n is None:
-            alone = bool(asked.family.auxiliary) or len(fit.rows.mean) != 1
+            # Of data drawn at the edge of the domain many have their maximum there too, which a batch does not find.
+            alone = bool(asked.family.auxiliary) or len(fit.rows.mean) != 1 or fit.state.follows is not None
             count = int(np.clip(MOST_WORK // work_of_one, LEAST, min(count, MOST_ALONE) if alone else count))
         return Plan(count, every, np.flatnonzero(asked.row_weight > 0)[::every], refits)
 
