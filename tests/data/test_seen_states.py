@@ -103,3 +103,15 @@ def test_nodes_of_pieces_give_the_polynomials_of_all_rows():
     exact_alpha, exact_norms = recurrence(x, np.ones(len(x)), 5)
     np.testing.assert_allclose(norms, exact_norms, rtol=1e-9)
     np.testing.assert_allclose(alpha[:4], exact_alpha[:4], rtol=1e-12)
+
+
+def test_the_bits_of_a_state_do_not_depend_on_the_number_of_blas_threads():
+    from threadpoolctl import threadpool_limits
+
+    x = np.random.default_rng(0).normal(size=131_072)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, "blas"):
+            nodes, weights = gauss_nodes(x, 4)
+            found.append([*nodes, *weights])
+    assert found[0] == found[1]

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from jax.scipy.special import gammaln
+from threadpoolctl import threadpool_limits
 
 import raphson as rp
 from raphson.data import parquet
@@ -61,6 +62,7 @@ GLMS = {
     "theta": {"formula": "count ~ x", "family": "negative_binomial"},
     "robust": {"formula": "y ~ x + g", "cov": "HC1"},
     "levels": {"formula": "g ~ x", "family": "multinomial", "penalty": 0.5},
+    "states": {"formula": "count ~ poly(scale(x), 2) + bs(z, df=4) + cr(size, df=3)", "family": "poisson"},
 }
 
 
@@ -69,6 +71,20 @@ GLMS = {
 def test_a_generalised_linear_model_of_streamed_rows(asked, stream, pool):
     fits = [rp.glm(data=stream(), executor=executor, **asked) for executor in (rp.execute.threads(2), pool)]
     same(*fits)
+
+
+@pytest.mark.parametrize("n", [12_000, 130_000])
+def test_where_one_process_would_leave_the_sums_to_several_threads_of_blas(n, pool, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=n)
+    pd.DataFrame({"x": x, "y": rng.poisson(np.exp(0.2 * x))}).to_parquet(tmp_path / "rows.parquet")
+    with threadpool_limits(2, "blas"):
+        fits = [
+            rp.glm("y ~ poly(x, 3)", rp.stream(tmp_path / "rows.parquet"), family="poisson", executor=executor)
+            for executor in (rp.execute.serial(), rp.execute.threads(2), pool)
+        ]
+    same(*fits[:2])
+    same(*fits[1:])
 
 
 @pytest.mark.filterwarnings("ignore::raphson.MissingDataWarning")

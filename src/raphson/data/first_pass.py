@@ -18,6 +18,7 @@ from raphson.data.same_rows import Place, SameRows
 from raphson.data.sources import Source
 from raphson.errors import DataError
 from raphson.execute.watched import Keeping
+from raphson.numeric import one_blas_thread
 
 PARTS = 64
 """Parts whose findings wait to be joined, at most."""
@@ -169,10 +170,11 @@ def _all_read(source: Source, keep: Keeping, begin: Callable[[], S], take: Take[
             seen.join(here)
         keep.show(seen.read, seen.read)
         return seen
-    for part in range(source.parts):
-        for _ in _read_part(source, part, seen, take):
-            if seen.read != source.n_rows:
-                keep.show(seen.read, source.n_rows)
+    with one_blas_thread():  # as on workers, so that what is added up has the same bits
+        for part in range(source.parts):
+            for _ in _read_part(source, part, seen, take):
+                if seen.read != source.n_rows:
+                    keep.show(seen.read, source.n_rows)
     keep.show(seen.read, seen.read)
     return seen
 
@@ -211,10 +213,10 @@ def _read_part(source: Source, part: int, seen: S, take: Take[S]) -> Iterator[No
 
 
 class Parts(Sequence[int]):
-    """The numbers of parts of a source, each of which a worker or a thread reads by itself."""
+    """The numbers of all parts of a source or of some, each of which a worker or a thread reads by itself."""
 
-    def __init__(self, source: Source, parts: range) -> None:
-        self.runs, self.held = parts, source.held
+    def __init__(self, source: Source, parts: range | None = None) -> None:
+        self.runs, self.held = range(source.parts) if parts is None else parts, source.held
 
     def __len__(self) -> int:
         return len(self.runs)

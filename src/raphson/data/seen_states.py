@@ -156,11 +156,11 @@ class SeenState:
         scale = False if name == "center" else options.get("rescale" if name == "standardize" else "scale", True)
         middle = float(x[0])
         if isinstance(center, bool):
-            center = np.float64(middle + w @ (x - middle) / w.sum()) if center else None
+            center = np.float64(middle + np.sum(w * (x - middle)) / w.sum()) if center else None
         moved = x if center is None else x - center
         if isinstance(scale, bool):
             df = w.sum() - ddof
-            scale = (np.sqrt(w @ moved**2 / df) if df > 0 else np.nan) if scale else None
+            scale = (np.sqrt(np.sum(w * moved**2) / df) if df > 0 else np.nan) if scale else None
         if scale is not None and not (np.isfinite(scale) and scale != 0):
             raise DataError(
                 f"formula: {text!r} is not finite, as it would be divided by {scale}; does its column have different "
@@ -223,8 +223,10 @@ def recurrence(x: np.ndarray, weights: np.ndarray, m: int) -> tuple[np.ndarray, 
     alpha, norms = np.zeros(m), np.zeros(m)
     earlier, p = np.zeros(len(t)), np.ones(len(t))
     for k in range(m):
-        norms[k] = weights @ p**2
-        alpha[k] = weights @ (t * p**2) / norms[k] if norms[k] > 0 else 0.0
+        # No products of BLAS, whose last bits depend on its number of threads.
+        squares = weights * p**2
+        norms[k] = squares.sum()
+        alpha[k] = np.sum(t * squares) / norms[k] if norms[k] > 0 else 0.0
         following = (t - alpha[k]) * p - (norms[k] / norms[k - 1] * earlier if k else 0.0)
         earlier, p = p, following
     return alpha + middle, norms

@@ -85,8 +85,8 @@ class Serial:
     """One block after another, in the calling thread."""
 
     def map(self, function: Callable[[B], T], blocks: Sequence[B]) -> list[T]:
-        if len(blocks) == 1:
-            # No limit on BLAS: limiting its threads takes longer than a small block.
+        if len(blocks) == 1 and not hasattr(blocks, "runs"):
+            # No limit on BLAS: limiting its threads takes longer than a small block in memory.
             return [function(blocks[0])]
         with one_blas_thread():
             return [function(block) for block in blocks]
