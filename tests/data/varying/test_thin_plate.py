@@ -77,7 +77,7 @@ def test_rows_are_evaluated_in_pieces(monkeypatch):
     x, points = spread(2, 100), spread(2, 30)
     C = RNG.normal(size=(33, 4))
     whole = thin_plate.product(x, points, np.zeros(2), C)
-    monkeypatch.setattr(thin_plate, "BLOCK", 300)
+    monkeypatch.setattr(thin_plate, "BLOCK", 210)
     np.testing.assert_allclose(thin_plate.product(x, points, np.zeros(2), C), whole, rtol=1e-12)
 
 

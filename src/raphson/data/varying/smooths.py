@@ -18,6 +18,7 @@ from raphson.data.varying.margins import Columns, Margin, array, uncentred
 from raphson.data.varying.parts import SmoothPart
 from raphson.data.varying.term import Structure, VaryingTerm
 from raphson.errors import DataError
+from raphson.numeric import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,11 @@ class SmoothPlan:
     @staticmethod
     def of(part: SmoothPart, variables: Sequence[Variable], kept: np.ndarray | None) -> SmoothPlan:
         """Place the knots by the rows; raises a DataError if they have too few values."""
+        with one_blas_thread():  # blocks of rows are too small for several, and the numbers the same everywhere
+            return SmoothPlan._of(part, variables, kept)
+
+    @staticmethod
+    def _of(part: SmoothPart, variables: Sequence[Variable], kept: np.ndarray | None) -> SmoothPlan:
         x = _by_margin(part, variables, kept)
         several = len(part.margins) > 1
         margins = tuple(
@@ -116,8 +122,9 @@ class SmoothPlan:
             before, found = self.evaluated.pop()
             if all(map(np.array_equal, before, x)):
                 return found
-        own, null = of_margins.values(self.margins, x)
-        return own, null @ self.combined
+        with one_blas_thread():
+            own, null = of_margins.values(self.margins, x)
+            return own, null @ self.combined
 
     def _multipliers(
         self, variables: Sequence[Variable], kept: np.ndarray | None, new: bool

@@ -26,8 +26,8 @@ MOST_POINTS = 2000
 DENSE = 400
 """Points up to which all eigenvectors are found, as that is faster than to find some."""
 
-BLOCK = 2_000_000
-"""Numbers of radial functions that are held at once, 16 MB."""
+BLOCK = 100_000
+"""Numbers of radial functions that are held at once, which the processor's cache keeps."""
 
 DEPENDENT = 1e-8
 """Singular value of the polynomials at the points, in units of the largest, that is 0."""
@@ -56,7 +56,7 @@ def usual_k(d: int) -> int:
 
 
 def radial(squares: np.ndarray, d: int) -> np.ndarray:
-    """η(r) of squared distances r²; overwrites them.
+    """η(r) of squared distances r².
 
     For odd d, Γ(d/2 − m)/(2^{2m} π^{d/2} (m−1)!) r^{2m−d}; for even d, with logarithms,
     (−1)^{m+1+d/2}/(2^{2m−1} π^{d/2} (m−1)! (m−d/2)!) r^{2m−d} log r.
@@ -64,9 +64,11 @@ def radial(squares: np.ndarray, d: int) -> np.ndarray:
     m = order_of(d)
     if d % 2:
         factor = math.gamma(d / 2 - m) / (2.0 ** (2 * m) * math.pi ** (d / 2) * math.factorial(m - 1))
-        squares **= m - d / 2
-        squares *= factor
-        return squares
+        powers = np.sqrt(squares)
+        powers *= factor
+        for _ in range(m - (d + 1) // 2):
+            powers *= squares
+        return powers
     half = d // 2
     factor = (-1.0) ** (m + 1 + half) / (2.0 ** (2 * m - 1) * math.pi**half)
     factor /= math.factorial(m - 1) * math.factorial(m - half)
@@ -83,19 +85,24 @@ def polynomials(x: np.ndarray) -> np.ndarray:
     return np.stack([np.prod(x ** np.array(powers), axis=1) for powers in exponents(x.shape[1])], axis=1)
 
 
-def functions(x: np.ndarray, points: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """(n, m + M) the radial functions about the points (m, d) and the polynomials about the origin, at x (n, d)."""
-    squares = np.zeros((len(x), len(points)))
+def _squares(x: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(n, m) squared distances."""
+    total = np.zeros((len(x), len(points)))
     for one, other in zip(x.T, points.T, strict=True):
-        squares += (one[:, None] - other) ** 2
-    return np.column_stack([radial(squares, x.shape[1]), polynomials(x - origin)])
+        apart = one[:, None] - other
+        apart *= apart
+        total += apart
+    return total
 
 
 def product(x: np.ndarray, points: np.ndarray, origin: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """(n, c) the :func:`functions` times coefficients (m + M, c), some rows at a time."""
-    out, step = np.empty((len(x), coefficients.shape[1])), max(1, BLOCK // len(coefficients))
+    """(n, c) at x (n, d) the radial functions about points (m, d), and polynomials, times coefficients (m + M, c)."""
+    m = len(points)
+    step = max(1, BLOCK // m)
+    out = polynomials(x - origin) @ coefficients[m:]
     for start in range(0, len(x), step):
-        out[start : start + step] = functions(x[start : start + step], points, origin) @ coefficients
+        some = slice(start, start + step)
+        out[some] += radial(_squares(x[some], points), x.shape[1]) @ coefficients[:m]
     return out
 
 
@@ -135,10 +142,7 @@ def points_of(x: np.ndarray, k: int, label: str) -> np.ndarray:
 def truncated(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """(m, k − M) the U Z of points (m, d), and (k − M, k − M) the penalty Zᵀ D Z."""
     d = points.shape[1]
-    squares = np.zeros((len(points), len(points)))
-    for one in points.T:
-        squares += (one[:, None] - one) ** 2
-    E = radial(squares, d)
+    E = radial(_squares(points, points), d)
     T = polynomials(points - points.mean(axis=0))
     T /= np.sqrt(np.mean(T**2, axis=0))
     if k == len(points):
