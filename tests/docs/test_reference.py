@@ -5,11 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import raphson as rp
+from raphson.choices import LinkName
 from raphson.data.functions import FUNCTIONS
+from raphson.data.varying.bases import MADE
+from raphson.fit.many import Fits
 
 DOCS = Path(__file__).parents[2] / "docs"
 LISTED = set(re.findall(r"^   ([A-Za-z][\w.]*)$", (DOCS / "reference" / "index.md").read_text(encoding="utf-8"), re.M))
@@ -21,6 +25,9 @@ NOT_LISTED = {
     *(f"methods.{name}" for name in ("Evaluation", "backtracking", "full_step", "wolfe")),
     "densities.DENSITIES",
 }
+
+ASKED_BY_OTHER_ROOMS = {"lacking", "glanced", "in_library_of", "loaded", "open_groups"}
+"""Names of fits that reports, the command line and saving read."""
 
 
 def public() -> set[str]:
@@ -57,3 +64,23 @@ def test_every_listed_name_has_a_docstring_with_an_example(name: str) -> None:
 def test_every_function_of_formulas_is_listed() -> None:
     page = (DOCS / "reference" / "formulas.md").read_text(encoding="utf-8")
     assert [name for name in FUNCTIONS if not re.search(rf"`{re.escape(name)}\b", page)] == []
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def test_every_status_method_density_link_family_and_basis_is_listed() -> None:
+    formulas, mixed = page("reference/formulas.md"), page("mixed.md")
+    assert [one.value for one in rp.Status if f'| "{one.value}" |' not in page("trust.md")] == []
+    assert [one for one in rp.methods.METHODS if f"`{one}`" not in page("methods.md")] == []
+    assert [one for one in rp.densities.DENSITIES if f"`{one}`" not in page("likelihoods.md")] == []
+    assert [one for one in (*get_args(LinkName), *rp.families.FAMILIES) if f"`{one}`" not in formulas] == []
+    assert [one for one in MADE if f'"{one}"' not in mixed] == []
+
+
+@pytest.mark.parametrize("kind", [rp.Fit, Fits])
+def test_every_name_of_a_fit_has_an_example(kind: type) -> None:
+    shown = page("reference/fit.md")
+    names = {one for one in dir(kind) if not one.startswith("_")} - ASKED_BY_OTHER_ROOMS
+    assert sorted(one for one in names if not re.search(rf"\b\w+\.{one}\b", shown)) == []
