@@ -19,6 +19,23 @@ FamilyName = Literal[
     "quasipoisson",
     "quasibinomial",
 ]
+DensityName = Literal[
+    "student_t",
+    "beta",
+    "tobit",
+    "beta_binomial",
+    "zero_inflated_poisson",
+    "zero_inflated_negative_binomial",
+    "hurdle_poisson",
+    "hurdle_negative_binomial",
+    "ordered_logit",
+    "ordered_probit",
+    "weibull",
+    "lognormal",
+    "gamma",
+]
+"""The densities that :func:`raphson.mle` knows by name; those of one's own are not among them."""
+
 LinkName = Literal["identity", "log", "logit", "probit", "cloglog", "cauchit", "inverse", "inverse_squared", "sqrt"]
 
 FirstOrder = Literal["sgd", "momentum", "rmsprop", "adam"]

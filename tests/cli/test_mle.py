@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 
 import raphson as rp
 from raphson import datasets
+from raphson.choices import DensityName
+from raphson.cli.parse import parser
 
 BIRTHS = str(datasets.path("births"))
 
@@ -41,3 +44,12 @@ def test_one_formula_is_of_the_first_parameter_even_with_an_equals_sign(run, cap
 def test_bad_input_gets_one_line(run, one_line, arguments: tuple[str, ...], says: str) -> None:
     assert run("mle", *arguments) == 2
     assert says in one_line()
+
+
+def test_help_names_every_density(run, capsys) -> None:
+    ours = rp.densities.DENSITIES
+    assert list(get_args(DensityName)) == [name for name in ours if ours.is_builtin(name)]
+    with pytest.raises(SystemExit):
+        parser().parse_args(["mle", "--help"])
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in get_args(DensityName)) and 'cov="cluster"' not in shown

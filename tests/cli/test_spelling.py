@@ -13,6 +13,7 @@ from raphson.cli.spelling import as_options
     [
         ("raise max_iter=200, or start=[-1, 0.5]", "raise --max-iter 200, or --start=-1,0.5"),
         ("bounds={'a': (None, 1), 'b': (0, None)}", "--bounds a=:1,b=0:"),
+        ("raise max_iter, or 'max_iter' and fit.max_iter", "raise --max-iter, or 'max_iter' and fit.max_iter"),
         ("cov='cluster' needs groups=", "--cov cluster needs --groups"),
         ("columns={'event': 'status == 2'}", "--columns 'event=status == 2'"),
         ("criterion='reml' and absolute_sigma=True", "--criterion reml and --absolute-sigma"),

@@ -6,11 +6,12 @@ import argparse
 from difflib import get_close_matches
 from typing import Any, NoReturn, get_args
 
-from raphson.choices import Effects, Interval, LinkName, NewLevels, Scale
+from raphson.choices import DensityName, Effects, Interval, LinkName, NewLevels, Scale
 from raphson.cli import commands
 from raphson.cli.completion import SHELLS
 from raphson.cli.output import BAD_INPUT, one_line
 from raphson.cli.questions import add_questions
+from raphson.cli.spelling import as_options
 from raphson.cli.values import READERS, level, marks, numbers, separator
 from raphson.options import GLM, MLE, NETWORK, NLS, Keyword, Record, keywords
 
@@ -40,9 +41,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_fit(subparsers: Any) -> None:
-    fit = subparsers.add_parser("fit", help="fit a model to a data file", description="Fit a generalised linear model.")
+    fit = subparsers.add_parser(
+        "fit",
+        help="fit a model to a data file",
+        description="Fit a generalised linear model, also with effects that vary by groups and smooth functions.",
+        epilog='Example: raphson fit "low ~ age + (1 | ward)" births.csv --family binomial --report births.html',
+    )
     fit.set_defaults(run=commands.fit)
-    fit.add_argument("formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"')
+    fit.add_argument(
+        "formula", metavar="FORMULA", help='such as "low ~ age + lwt + race"; "y ~ x + (1 | group)", "y ~ s(x)"'
+    )
     _add_linear_model(fit)
     _add_result(fit)
 
@@ -70,6 +78,7 @@ def _add_nls(subparsers: Any) -> None:
         "nls",
         help="fit a curve to a data file",
         description="Fit a curve by nonlinear least squares. Its names that are not columns are parameters.",
+        epilog='Example: raphson nls "y ~ top*(1-exp(-rate*x))" data.csv --profile all --plot curve.png',
     )
     nls.set_defaults(run=commands.nls)
     nls.add_argument("formula", metavar="CURVE", help='such as "y ~ b1*(1-exp(-b2*x))"')
@@ -81,9 +90,10 @@ def _add_mle(subparsers: Any) -> None:
         "mle",
         help="fit a ready likelihood to a data file",
         description="Fit a ready density, with a formula for each of its parameters.",
+        epilog='Example: raphson mle weibull "weeks ~ drug" patients.csv --columns event=relapsed',
     )
     mle.set_defaults(run=commands.mle)
-    mle.add_argument("density", metavar="DENSITY", help="its name, such as weibull or zero_inflated_poisson")
+    mle.add_argument("density", metavar="DENSITY", help=f"one of {', '.join(get_args(DensityName))}")
     mle.add_argument(
         "formulas",
         metavar="FORMULA",
@@ -143,7 +153,7 @@ def _add_keywords(command: Any, door: tuple[Record, ...]) -> Any:
 def _form(keyword: Keyword) -> dict[str, Any]:
     """Arguments of ``add_argument`` for a keyword. It is absent if not given: the function has the default."""
     option = keyword.option
-    form: dict[str, Any] = {"default": argparse.SUPPRESS, "help": _help(keyword).replace("%", "%%")}
+    form: dict[str, Any] = {"default": argparse.SUPPRESS, "help": as_options(_help(keyword)).replace("%", "%%")}
     if option.shell == "FLAG":
         return form | {"action": "store_true"}
     if option.closed:
@@ -197,7 +207,10 @@ def _add_result(command: Any) -> None:
 
 def _add_predict(subparsers: Any) -> None:
     predict = subparsers.add_parser(
-        "predict", help="predict from a saved fit", description="Predict the mean response for new data."
+        "predict",
+        help="predict from a saved fit",
+        description="Predict the mean response for new data.",
+        epilog="Example: raphson predict fit.json new.csv --interval confidence --keep --out predictions.csv",
     )
     predict.set_defaults(run=commands.predict)
     predict.add_argument("model", metavar="MODEL", help="file written by --save")
@@ -205,9 +218,11 @@ def _add_predict(subparsers: Any) -> None:
     _add_text(predict)
     predict.add_argument("--out", metavar="FILE", help="CSV, TSV, Parquet or Arrow by its ending (default: print CSV)")
     predict.add_argument("--keep", action="store_true", help="write the columns of the data before the predictions")
-    predict.add_argument("--interval", choices=get_args(Interval))
+    predict.add_argument("--interval", choices=get_args(Interval), help="of the mean, or of a new response")
     predict.add_argument("--se", action="store_true", help="add standard errors")
-    predict.add_argument("--kind", choices=get_args(Scale), default="response")
+    predict.add_argument(
+        "--kind", choices=get_args(Scale), default="response", help="the mean (default), or the linear predictor"
+    )
     predict.add_argument("--level", type=level, default=0.95, help="coverage of the interval (default 0.95)")
     predict.add_argument(
         "--effects",

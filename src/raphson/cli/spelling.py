@@ -20,9 +20,9 @@ _CALL = r"[\w.\]]+\([^()]*\)"
 def _keyword() -> re.Pattern[str]:
     names = {"effects", "new_levels"}  # of predictions
     names |= {one.name for door in (GLM, NLS, MLE, NETWORK) for one in keywords(door) if one.option.shell}
-    return re.compile(
-        rf"({_CALL})|(?<![\w.-])({'|'.join(sorted(names, key=len, reverse=True))})=({_VALUE})?(?![\w('\"])"
-    )
+    alone = "|".join(one for one in names if "_" in one)  # cannot be a word of the sentence
+    named = "|".join(sorted(names, key=len, reverse=True))
+    return re.compile(rf"({_CALL})|(?<![\w.-])(?:({named})=({_VALUE})?(?![\w('\"])|(?<![`'\"])({alone})(?![\w`'\"(=]))")
 
 
 def as_options(text: str) -> str:
@@ -37,9 +37,11 @@ def as_options(text: str) -> str:
     """
 
     def option(found: re.Match[str]) -> str:
-        call, name, value = found.groups()
+        call, name, value, alone = found.groups()
         if call:
             return found[0]
+        if alone:
+            return f"--{alone.replace('_', '-')}"
         flag = f"--{name.replace('_', '-')}"
         if value is None:
             return flag
