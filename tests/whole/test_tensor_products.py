@@ -122,6 +122,35 @@ def test_the_estimate_is_the_maximum_of_the_criterion_written_out(one, other, k,
         assert abs((8 * once - twice) / 12e-3) * error < 1e-7
 
 
+@pytest.mark.parametrize(("one", "other"), [("cr", "cr"), ("cc", "cr"), ("cc", "cc")])
+def test_an_interaction_has_centred_margins_beside_the_main_effects(one, other):
+    data = table(3)
+    fit = rp.glm(f"y ~ s(x, k=6) + s(z, k=6) + ti(x, z, k=(6, 5), basis=('{one}', '{other}'))", data)
+    parts, penalties, rank = [np.ones((N, 1))], [], 0
+
+    def centred(name, kind, k):
+        B, S, d = kind(data[name].to_numpy(), k)
+        Q = np.linalg.qr(B.sum(axis=0)[:, None], mode="complete")[0][:, 1:]
+        return B @ Q, Q.T @ S @ Q, d - 1
+
+    margins = [centred("x", KINDS[one], 6), centred("z", KINDS[other], 5)]
+    (B, S, d), (C, R, e) = margins
+    X = (B[:, :, None] * C[:, None, :]).reshape(N, -1)
+    several = [np.kron(S, np.eye(len(R))), np.kron(np.eye(len(S)), R)]
+    for B, own, free in (*((B, [S], d) for B, S, d in (centred(v, cr, 6) for v in "xz")), (X, several, d * e)):
+        at = sum(part.shape[1] for part in parts)
+        parts, rank = [*parts, B], rank + B.shape[1] - free
+        penalties += [(at, P) for P in own]
+    A = np.column_stack(parts)
+    padded = [np.pad(P, ((at, A.shape[1] - at - len(P)),) * 2) for at, P in penalties]
+    strengths = [one for row in fit.smooths[["lambda", "lambda_2"]].to_numpy() for one in row if not np.isnan(one)]
+    assert np.isfinite(strengths).all()
+    value, b, _ = restricted(data.y.to_numpy(), A, padded, rank, strengths, fit.dispersion)
+    assert fit.llf == pytest.approx(value, abs=1e-8)
+    np.testing.assert_allclose(fit.fittedvalues, A @ b, atol=1e-9)
+    assert ("ti(x, z)[x:z]" in fit.params.index) == (d * e == 1)
+
+
 def test_invariance():
     data = table()
     fit = rp.glm("y ~ te(x, z)", data)
@@ -204,6 +233,7 @@ def test_an_infinite_strength_leaves_the_smaller_model(kind, seed, zeros):
         ("y ~ f + te(x, z, by=f)", "gaussian"),
         ("c ~ s(x, z, by=w, k=15)", "poisson"),
         ("y ~ te(x, z, w, k=3)", "gaussian"),
+        ("y ~ s(x) + s(z) + ti(x, z, basis=('cr', 'cc'))", "gaussian"),
         ("y ~ te(x, z, basis=('tp', 'cc'))", "gaussian"),
     ],
 )

@@ -22,7 +22,7 @@ _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
 BARS = frozenset(["|", "||"])
 """What stands between the effects that vary and the groups they vary by."""
 
-SMOOTH_FUNCTIONS = frozenset(["s", "te"])
+SMOOTH_FUNCTIONS = frozenset(["s", "te", "ti"])
 """What is called for a smooth function of columns."""
 
 

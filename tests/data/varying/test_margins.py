@@ -78,6 +78,22 @@ def test_a_product_has_all_products_of_columns_with_the_sums_of_penalties(kinds)
     )
 
 
+@pytest.mark.parametrize("kind", ["cr", "ps", "cc", "tp"])
+def test_a_centred_margin_has_the_functions_without_the_constant(kind):
+    whole = made(kind)
+    own = Margin.of(kind, X[:, :1], 7, "ti(x, z)", True, True)
+    columns, all_columns = np.column_stack(own.values(X[:, :1])), np.column_stack(whole.values(X[:, :1]))
+    assert np.abs(columns.mean(axis=0)).max() < 1e-12 * np.abs(columns).max()
+    assert np.linalg.matrix_rank(columns) == columns.shape[1] == all_columns.shape[1] - 1
+    A = np.linalg.lstsq(all_columns, columns, rcond=None)[0]
+    np.testing.assert_allclose(all_columns @ A, columns, atol=1e-9 * np.abs(columns).max())
+    penalties = [np.concatenate([one.strengths, np.zeros(one.null.shape[1])]) for one in (whole, own)]
+    np.testing.assert_allclose((A.T * penalties[0]) @ A, np.diag(penalties[1]), atol=1e-9 * penalties[1].max())
+    assert own.powers == whole.powers[1:]
+    again = Margin.from_dict(kind, 1, own.to_dict())
+    assert np.array_equal(np.column_stack(again.values(X[:, :1])), columns)
+
+
 def test_names_of_what_is_not_penalised():
     two = [made("cr"), made("ps", 1)]
     assert margins.null_names(two, [["x"], ["z"]]) == ["constant", "x", "z", "x:z"]

@@ -68,6 +68,7 @@ def test_a_smooth_has_its_options_and_its_defaults():
         ("te(x, log(z), k=6, bs='ps')", "te(x, log(z))", [("x", "ps", 6), ("log(z)", "ps", 6)]),
         ("te(x, z, k=(5, 8), basis=('cr', 'cc'))", "te(x, z)", [("x", "cr", 5), ("z", "cc", 8)]),
         ("te(x, z, k=c(5, 8), basis=['tp', 'cr'])", "te(x, z)", [("x", "tp", 5), ("z", "cr", 8)]),
+        ("ti(x, z, k=4)", "ti(x, z)", [("x", "cr", 4), ("z", "cr", 4)]),
         ("te(x, z, a, by=f)", "te(x, z, a):f", [("x", "cr", 5), ("z", "cr", 5), ("a", "cr", 5)]),
     ],
 )
@@ -124,7 +125,9 @@ def test_a_column_may_have_the_name_of_a_smooth():
             "te(x)",
             r"te\(\) takes two variables or more, as in te\(x, z, k=\(5, 8\)\); got one in 'te\(x\)'. Write s\(x\)",
         ),
+        ("ti(x)", r"ti\(\) takes two variables or more, .*; got one in 'ti\(x\)'. Write s\(x\)"),
         ("te(x, z) + te(z, x, k=6)", "have the same effect"),
+        ("ti(x, z) + ti(z, x)", "have the same effect"),
         ("te(x, z, m=1)", r"te\(\) has no option 'm'"),
         ("te(x, z, k=(5,))", "expected one k or 2 of them, one for each variable, in .*; got 1"),
         ("te(x, z, k=(5, 2))", "expected a whole number from 3 to 1000 as k in .*; got 2"),

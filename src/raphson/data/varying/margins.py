@@ -9,7 +9,7 @@ for the column i of margin j, or 0 if that is one of N. Only a product of column
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -19,6 +19,8 @@ import numpy as np
 from raphson.data.described import expect
 from raphson.data.varying import thin_plate
 from raphson.data.varying.bases import MADE, Basis, basis_of, knots_of
+
+_ARRAYS = ("knots", "origin", "penalised", "strengths", "null")
 
 BLOCK = 4096
 """Rows of a product evaluated at once."""
@@ -39,7 +41,8 @@ class Margin:
     penalised : (f, r) coefficients V of its f functions. They are kept, as another machine may give eigenvectors
         another sign.
     strengths : (r,) the s_i.
-    null : (f, d) coefficients N; the first column is constant.
+    null : (f, d) coefficients N; the first column is constant, unless the functions are centred.
+    centred : whether its functions have the mean 0 over the rows, as in products without main effects.
     """
 
     kind: str
@@ -48,9 +51,10 @@ class Margin:
     penalised: np.ndarray
     strengths: np.ndarray
     null: np.ndarray
+    centred: bool = False
 
     @staticmethod
-    def of(kind: str, x: np.ndarray, k: int, label: str, by_values: bool) -> Margin:
+    def of(kind: str, x: np.ndarray, k: int, label: str, by_values: bool, centred: bool = False) -> Margin:
         """The basis of k functions for the values x (n, d) of its variables.
 
         Parameters
@@ -58,6 +62,7 @@ class Margin:
         label : for messages.
         by_values : whether the coordinates are the function's values at even points, or at its knots, as in tensor
             products, where the other margins' penalties depend on them.
+        centred : whether to leave out the constant.
 
         Raises
         ------
@@ -72,13 +77,18 @@ class Margin:
             basis = basis_of(kind, points)
             made, C, S = basis.null, np.eye(len(basis.S)), basis.S
         margin = Margin(kind, points, origin, C, np.zeros(0), made)
+        if centred:
+            # b = Zc has no mean, with orthonormal columns Z; what is not penalised loses its mean with the constant.
+            means = margin._times(x, C).mean(axis=0)
+            Z = np.linalg.qr(means[:, None], mode="complete")[0][:, 1:]
+            C, S, made = C @ Z, Z.T @ S @ Z, Z.T @ (made @ uncentred(means @ made))
         if by_values and kind in ("tp", "ps") and x.shape[1] == 1:
             even = np.linspace(x[:, 0].min(), x[:, 0].max(), len(S))
             B = margin._times(even[:, None], C)
             T = np.linalg.inv(B)
             C, S, made = C @ T, T.T @ S @ T, B @ made
         V, strengths, N = parted(S, made)
-        return Margin(kind, points, origin, C @ V, strengths, C @ N)
+        return Margin(kind, points, origin, C @ V, strengths, C @ N, centred)
 
     @cached_property
     def basis(self) -> Basis:
@@ -93,9 +103,8 @@ class Margin:
     @property
     def powers(self) -> list[tuple[int, ...]]:
         """Of what it does not penalise, the powers of its variables, the constant first."""
-        if self.kind == "tp":
-            return thin_plate.exponents(self.n_variables)
-        return [(0,), (1,)][: self.null.shape[1]]
+        known = thin_plate.exponents(self.n_variables) if self.kind == "tp" else [(0,), (1,)]
+        return known[int(self.centred) :][: self.null.shape[1]]
 
     def _times(self, x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         if self.kind == "tp":
@@ -111,30 +120,35 @@ class Margin:
     def with_unit_strengths(self) -> Margin:
         """The same with columns whose penalty is Σ a²."""
         scaled = self.penalised / np.sqrt(self.strengths)
-        return Margin(self.kind, self.knots, self.origin, scaled, np.ones_like(self.strengths), self.null)
+        return replace(self, penalised=scaled, strengths=np.ones_like(self.strengths))
 
     def to_dict(self) -> dict[str, Any]:
         """What is kept, safe for JSON."""
-        names = ("knots", "origin", "penalised", "strengths", "null")
-        return {name: getattr(self, name).tolist() for name in names}
+        return {name: getattr(self, name).tolist() for name in _ARRAYS} | {"centred": self.centred}
 
     @staticmethod
     def from_dict(kind: str, d: int, saved: dict[str, Any]) -> Margin:
         """Read what :meth:`to_dict` wrote, of a basis of d variables."""
         plates = kind == "tp"
         knots, origin = array(saved["knots"], 1 + plates), array(saved["origin"], 1)
-        penalised, null = array(saved["penalised"], 2), array(saved["null"], 2)
+        penalised, null, centred = array(saved["penalised"], 2), _matrix(saved["null"]), saved["centred"]
         strengths = array(saved["strengths"], 1)
         expect(not plates or knots.shape[1] == len(origin) == d, "points of its variables")
         f = len(knots) + len(thin_plate.exponents(d)) if plates else len(basis_of(kind, knots).S)
         expect(len(penalised) == len(null) == f, f"{f} functions")
         expect(penalised.shape[1] == len(strengths) and bool((strengths > 0).all()), "strengths")
-        return Margin(kind, knots, origin, penalised, strengths, null)
+        expect(isinstance(centred, bool), "whether it is centred")
+        return Margin(kind, knots, origin, penalised, strengths, null, centred)
 
 
 def fewest(kind: str, d: int) -> int:
     """The smallest k of a basis of d variables."""
     return len(thin_plate.exponents(d)) + 1 if kind == "tp" else MADE[kind][2]
+
+
+def _matrix(saved: Any) -> np.ndarray:
+    """A matrix that may have no columns."""
+    return np.zeros((len(saved), 0)) if saved and not any(saved) else array(saved, 2)
 
 
 def array(saved: Any, ndim: int) -> np.ndarray:
@@ -161,7 +175,7 @@ def _thin_plate(
 
 
 def parted(S: np.ndarray, null: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """V (k, r), strengths (r,) and N (k, d) of a penalty with a null space, whose first column is constant.
+    """V (k, r), strengths (r,) and N (k, d) of a penalty with a null space.
 
     The complement of the null space comes of an orthonormal basis, not of eigenvalues that are nearly 0.
     """

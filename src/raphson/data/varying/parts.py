@@ -83,12 +83,14 @@ class SmoothPart:
     label : its name, ``s(x)``, or ``s(x):f`` with a `by`.
     margins : its basis, or those whose product it is.
     by : a factor, for each level of which there is a function, or a number that multiplies it.
+    interaction : whether it is a product without main effects, whose margins are centred.
     """
 
     text: str
     label: str
     margins: tuple[MarginPart, ...]
     by: Expression | None
+    interaction: bool = False
 
     @property
     def variables(self) -> tuple[Expression, ...]:
@@ -104,6 +106,11 @@ class SmoothPart:
     def expressions(self) -> tuple[Expression, ...]:
         """Its variables, then `by`."""
         return self.variables if self.by is None else (*self.variables, self.by)
+
+    @property
+    def centred(self) -> bool:
+        """Whether it has the mean 0 over the rows, as long as it is multiplied by nothing."""
+        return not self.interaction
 
     def label_of(self, margin: MarginPart) -> str:
         """A margin as messages name it."""
@@ -134,7 +141,7 @@ def parse_parts(texts: Sequence[str], names: Collection[str]) -> tuple[Part, ...
         if isinstance(part, SmoothPart):
             variables = frozenset(one.text for one in part.variables)
             by = None if part.by is None else part.by.text
-            keys: list[tuple[object, ...]] = [(len(part.margins), variables, by)]
+            keys: list[tuple[object, ...]] = [(len(part.margins), part.interaction, variables, by)]
         else:
             # An effect is told from another by its variables.
             effects = [frozenset(part.effects.term_name(term).split(":")) for term in part.effects.terms]
@@ -203,16 +210,16 @@ def _smooth(text: str, known: Collection[str]) -> Part:
         effects = parse_formula("~ 1", list(known), dot=[])
         return GroupPart(text, effects, label, ((variables[0],),), "correlated", smooth=True)
     margins = _margins(called, variables, given, text)
-    return SmoothPart(text, label if by is None else f"{label}:{by.text}", margins, by)
+    return SmoothPart(text, label if by is None else f"{label}:{by.text}", margins, by, called == "ti")
 
 
 def _check_variables(called: str, variables: Sequence[Expression], text: str) -> None:
     if not variables:
         raise FormulaError(f"formula: expected a variable in {short(text)}, as in s(x)")
-    if called == "te" and len(variables) == 1:
+    if called != "s" and len(variables) == 1:
         raise FormulaError(
-            f"formula: te() takes two variables or more, as in te(x, z, k=(5, 8)); got one in {short(text)}. Write "
-            f"s({variables[0].text})"
+            f"formula: {called}() takes two variables or more, as in {called}(x, z, k=(5, 8)); got one in "
+            f"{short(text)}. Write s({variables[0].text})"
         )
     for one in variables:
         if not one.columns:
@@ -226,7 +233,7 @@ def _check_variables(called: str, variables: Sequence[Expression], text: str) ->
 def _margins(
     called: str, variables: Sequence[Expression], given: dict[str, ast.expr], text: str
 ) -> tuple[MarginPart, ...]:
-    """The basis of ``s()``, or one of each variable of ``te()``."""
+    """The basis of ``s()``, or one of each variable of ``te()`` and ``ti()``."""
     if called == "s":
         d = len(variables)
         kind = _constant(given.get("basis"), "cr" if d == 1 else "tp", text)

@@ -31,7 +31,8 @@ class SmoothPlan:
     margins : the bases whose product it is; one for ``s(...)``.
     combined : (D, d) combinations of the products that no penalty penalises, whose mean over the fit's rows is 0; all
         of them where it is multiplied by a number, as it is no constant then.
-    means : (c + d,) means of the columns over the fit's rows, which are subtracted; None if it is multiplied.
+    means : (c + d,) means of the columns over the fit's rows, which are subtracted; None if it is multiplied, or a
+        product of centred margins.
     levels : those of a factor in `by`, for each of which there is a function; None without one.
     evaluated : the columns at the rows by which the knots were placed, until the terms are built of them.
     """
@@ -57,7 +58,7 @@ class SmoothPlan:
         x = _by_margin(part, variables, kept)
         several = len(part.margins) > 1
         margins = tuple(
-            Margin.of(one.basis, values, one.k, part.label_of(one), several)
+            Margin.of(one.basis, values, one.k, part.label_of(one), several, part.interaction)
             for one, values in zip(part.margins, x, strict=True)
         )
         if not several:
@@ -65,7 +66,7 @@ class SmoothPlan:
         by = None if part.by is None else with_used_levels(variables[-1], kept)
         own, null = of_margins.values(margins, x)
         combined, means = np.eye(null.shape[1]), None
-        if by is None or isinstance(by, Levels):
+        if part.centred and (by is None or isinstance(by, Levels)):
             combined = uncentred(null.mean(axis=0))
             null = null @ combined
             means = np.concatenate([own.mean(axis=0), null.mean(axis=0)])
@@ -158,8 +159,9 @@ class SmoothPlan:
         margins = tuple(Margin.from_dict(one.basis, len(one.variables), own) for one, own in pairs)
         means = None if saved["means"] is None else array(saved["means"], 1)
         levels = None if saved["levels"] is None else texts(saved["levels"], "levels")
-        combined = array(saved["combined"], 2) if saved["combined"] != [[]] else np.zeros((1, 0))
+        combined = array(saved["combined"], 2) if saved["combined"] not in ([], [[]]) else None
         D = int(np.prod([margin.null.shape[1] for margin in margins]))
+        combined = np.zeros((D, 0)) if combined is None else combined
         expect(combined.shape == (D, D if means is None else D - 1), "combinations of what is not penalised")
         c = of_margins.strengths(margins).shape[1]
         expect(means is None or len(means) == c + combined.shape[1], f"means of {c} columns")
