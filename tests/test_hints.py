@@ -186,3 +186,30 @@ def test_a_class_of_families_says_what_is_meant():
 def test_a_family_says_what_is_meant(family, meant):
     with pytest.raises(rp.ModelError, match=meant):
         rp.glm("y ~ x", {"y": [1.0, 2.0, 3.0], "x": [1.0, 2.0, 4.0]}, family=family)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "choices", "meant"),
+    [
+        ("cov", "hc3", ["model", "HC0", "HC3"], "HC3"),
+        ("cov", "nonrobust", ["model", "HC3"], "model"),
+        ("kind", "prob", ["response", "link"], "response"),
+        ("kind", "raw", ["deviance", "response"], "response"),
+        ("kind", "Deviance", ["deviance", "pearson"], "deviance"),
+        ("interval", "ci", ["confidence", "prediction", None], "confidence"),
+        ("missing", "omit", ["drop", "raise"], "drop"),
+        ("weights_kind", "fweights", ["precision", "frequency"], "frequency"),
+        ("missing", "xyz", ["drop", "raise"], None),
+    ],
+)
+def test_values_of_options_as_others_call_them(argument, value, choices, meant):
+    expected = "" if meant is None else f" Did you mean {meant!r}?"
+    assert hints.choice_hint(argument, value, choices) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("L-BFGS-B", "newton-cg"), ("lm", "levenberg-marquardt"), ("Nelder-Mead", "needs derivatives")]
+)
+def test_methods_as_others_call_them(name, meant):
+    with pytest.raises(rp.ModelError, match=rf"there is no method named '{name}'. Did you mean .*{meant}"):
+        rp.methods.resolve_method(name)

@@ -12,7 +12,7 @@ from functools import wraps
 from itertools import islice
 from typing import ParamSpec, TypeVar
 
-from raphson.hints import argument_hint
+from raphson.hints import argument_hint, choice_hint
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,7 +141,9 @@ def check_choice(name: str, value: object, choices: Collection[str | None]) -> N
     """
     if not isinstance(value, str | None) or value not in choices:  # `in` would compare an array element by element
         words = ", ".join(choice for choice in choices if choice is not None)
-        raise ModelError(f"{name}: expected one of {words}{' or None' * (None in choices)}; got {one_line(value)}")
+        meant = choice_hint(name, value, choices) if isinstance(value, str) else ""
+        told = f"{name}: expected one of {words}{' or None' * (None in choices)}; got {one_line(value)}"
+        raise ModelError(f"{told}.{meant}" if meant else told)
 
 
 def first_of(items: Iterable[object], most: int = 5) -> str:

@@ -7,7 +7,7 @@ scikit-learn. An error for an unknown name asks :func:`hint` for the end of its 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 
@@ -300,7 +300,39 @@ _CURVE = {
     "log(x)": "ln",
 }
 
+_CHOICE: dict[str, dict[str, str]] = {
+    "cov": {
+        "model": "nonrobust iid standard classical const unadjusted",
+        "HC1": "robust white sandwich hetero huber_white heteroskedastic",
+        "cluster": "clustered crv1 cr1 group",
+    },
+    "kind": {
+        "response": "prob probs probability mean fitted y mu raw residual",
+        "link": "linear eta lp linpred linear_predictor",
+        "quantile": "dunn_smyth randomized randomised dharma std standardized standardised studentized studentised",
+        "profile": "lr likelihood profile_likelihood",
+    },
+    "interval": {"confidence": "ci mean conf confint", "prediction": "pi pred obs predict"},
+    "missing": {"drop": "omit na_omit dropna exclude na_exclude", "raise": "fail error na_fail"},
+    "weights_kind": {
+        "frequency": "freq fweight fweights count counts",
+        "precision": "aweight aweights analytic var variance inverse_variance",
+        "sampling": "pweight pweights survey probability",
+    },
+}
+"""What values of options are called elsewhere, by the argument and what they are called here."""
+
+_METHOD = {
+    "'newton'": "nr trust_ncg trust_exact dfp nlm",
+    "'newton-cg', which holds no p × p matrix": "lbfgs l_bfgs l_bfgs_b bfgs cg ncg sag saga liblinear",
+    "'fisher-scoring'": "fisher scoring irwls glm_fit",
+    "'levenberg-marquardt'": "lm levenberg marquardt lma leastsq least_squares trf dogbox port plinear",
+    "'newton', which needs derivatives, as Raphson has them": "nm nelder_mead nelder powell simplex slsqp",
+    "'newton-cg' or 'levenberg-marquardt'": "default optim nlminb",
+}
+
 _TABLES: dict[str, Mapping[str, str]] = {
+    "method": _METHOD,
     "fit": _FIT,
     "package": _PACKAGE,
     "family": _FAMILY,
@@ -363,3 +395,20 @@ def argument_hint(name: str, known: Sequence[str]) -> str:
         if meant.partition("=")[0] in known:
             return f" Did you mean {meant}?"
     return ""
+
+
+def choice_hint(argument: str, value: str, choices: Collection[str | None]) -> str:
+    """The choice of an option that a value of it stands for elsewhere, or that it is nearly; empty if unknown.
+
+    Examples
+    --------
+    >>> choice_hint("cov", "hc3", ["model", "HC3"]), choice_hint("cov", "nonrobust", ["model", "HC3"])
+    (" Did you mean 'HC3'?", " Did you mean 'model'?")
+    """
+    known, folded = {_folded(one): one for one in choices if one is not None}, _folded(value)
+    foreign = _CHOICE.get(argument, {}).items()
+    meant = next((one for one, names in foreign if one in choices and folded in names.split()), None)
+    if meant is None:
+        near = get_close_matches(folded, known, n=1, cutoff=0.75)
+        meant = known[near[0]] if near else None
+    return "" if meant is None else f" Did you mean {meant!r}?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import raphson as rp
@@ -74,3 +75,29 @@ def test_terms_contain_terms():
     assert _factors("C(a, levels=['x:y']):b") == {"C(a, levels=['x:y'])", "b"}
     assert contains("a:b:c", "c:a") and contains("a:b", "a")
     assert not contains("ab:c", "a") and not contains("a", "a")
+
+
+@pytest.mark.parametrize(
+    ("family", "response"), [("gaussian", "normal"), ("poisson", "count"), ("multinomial", "level")]
+)
+@pytest.mark.parametrize(
+    "terms", [("g", "h"), ("h", "g"), ("x", "z", "x2"), ("x2", "z", "x"), ("h", "k", "g", "x"), ("g", "h", "k", "x")]
+)
+@pytest.mark.filterwarnings("ignore::raphson.RankWarning")
+def test_dropping_a_term_lets_aliased_columns_of_the_others_take_its_place(family, response, terms):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.normal(size=80), "z": rng.uniform(size=80), "g": rng.choice(list("abcd"), 80)})
+    data["x2"], data["w"] = 2 * data.x, rng.integers(0, 3, 80)
+    data["h"], data["k"] = data.g.map({"a": 0, "b": 0, "c": 1, "d": 1}), data.g.map({"a": 0, "b": 1, "c": 0, "d": 1})
+    data["normal"], data["count"] = data.x + rng.normal(size=80), rng.poisson(np.exp(0.3 * data.x))
+    data["level"] = rng.choice(list("pqr"), 80)
+
+    def fitted(terms):
+        return rp.glm(f"{response} ~ {' + '.join(terms)}", data, family=family, weights="w", weights_kind="frequency")
+
+    fit = fitted(terms)
+    table = fit.drop1()
+    for term in terms:
+        smaller = fitted([one for one in terms if one != term])
+        expected = [fit.df_model - smaller.df_model, smaller.deviance, smaller.aic]
+        np.testing.assert_allclose(table.loc[term, ["df", "deviance", "aic"]].astype(float), expected, rtol=1e-8)

@@ -298,3 +298,11 @@ def test_clusters_of_a_general_likelihood_may_be_a_column(general, decay):
     assert not np.allclose(by_name.bse, general.bse)
     with pytest.raises(rp.DataError, match=r"groups: expected a column of the data .*; got 'h'"):
         general.robust("cluster", groups="h")
+
+
+def test_a_term_in_place_of_its_parameters_is_told_of(births):
+    fit = rp.glm("low ~ age + race", births, family="binomial")
+    with pytest.raises(
+        rp.ModelError, match=r"of the whole term write \['race\[T.other\]', 'race\[T.white\]'\], or use"
+    ):
+        fit.wald_test("race")

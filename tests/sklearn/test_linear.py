@@ -136,3 +136,31 @@ def test_warnings_are_not_hidden_for_good(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         GLMRegressor().fit(X, eta + X["c"] ** 2)
+
+
+@pytest.mark.parametrize("kind", ["glm", "network"])
+def test_log_odds_and_log_probabilities_keep_their_digits_where_a_class_is_certain(kind):
+    X = np.linspace(-1.0, 1.0, 40)[:, None]
+    y = np.where(np.sin(40.0 * X[:, 0]) + 3.0 * X[:, 0] > 0, "yes", "no")
+    if kind == "glm":
+        model = rp.sklearn.GLMClassifier().fit(X, y)
+        far = np.array([[-300.0], [0.0], [300.0]])
+        eta = model.intercept_[0] + far[:, 0] * model.coef_[0, 0]
+    else:
+        model = rp.sklearn.NetworkClassifier(hidden=(2,), activation="relu", epochs=20, validation=0).fit(X, y)
+        far = np.array([[-3000.0], [0.0], [3000.0]])
+        eta = model.decision_function(far)
+    assert np.abs(eta).max() > 40
+    np.testing.assert_allclose(model.decision_function(far), eta, rtol=1e-12)
+    expected = np.column_stack([-np.logaddexp(0, eta), -np.logaddexp(0, -eta)])
+    np.testing.assert_allclose(model.predict_log_proba(far), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X), rtol=1e-10)
+    levels = np.where(X[:, 0] > 0.5, "high", y)
+    several = type(model)(**{"epochs": 5, "validation": 0} if kind == "network" else {}).fit(X, levels)
+    np.testing.assert_allclose(several.predict_log_proba(X), np.log(several.predict_proba(X)))
+
+
+def test_log_probabilities_with_another_link_are_logarithms_of_the_probabilities():
+    X = np.linspace(-1.0, 1.0, 40)[:, None]
+    model = rp.sklearn.GLMClassifier(link="probit").fit(X, np.sin(40.0 * X[:, 0]) + 3.0 * X[:, 0] > 0)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(model.predict_proba(X)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.errors import ModelError
 from raphson.fit.reading import Reading
-from raphson.fit.reference import check_likelihood, reference_of
+from raphson.fit.reference import ReferenceFit, check_likelihood, reference_of
 from raphson.fit.testing import likelihood_ratio
 from raphson.inference.restricted import maximum_on_plane
+from raphson.linalg import column_squares
+from raphson.numeric import EPSILON
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,20 +62,52 @@ def drop1(fit: Reading) -> pd.DataFrame:
         if not moved:
             lines[term] = (0, fit.deviance, fit.aic, math.nan, math.nan)
             continue
-        R = np.zeros((len(moved), len(reference.theta)))
-        R[np.arange(len(moved)), moved] = 1.0
+        R = _without(fit, reference, moved, columns)
+        df = len(R)
+        if not df:
+            lines[term] = (0, fit.deviance, fit.aic, math.nan, math.nan)
+            continue
         found = maximum_on_plane(
-            reference.objective, R, np.zeros(len(moved)), reference.theta, reference.free, reference.metric
+            reference.objective, R, np.zeros(df), reference.theta, reference.free, reference.metric
         )
-        test = likelihood_ratio(fit, reference, term, 2.0 * (reference.top - found.value) / fit.dispersion, len(moved))
+        test = likelihood_ratio(fit, reference, term, 2.0 * (reference.top - found.value) / fit.dispersion, df)
         fitted = reference.model.with_nuisance_fixed(found.theta)
         rows = fitted.rows(found.theta[: fitted.predictor.n_params])
-        aic = -2.0 * fit.llf_of(fitted, rows) + 2.0 * (fit.n_estimated - len(moved))
-        lines[term] = (len(moved), fitted.deviance(rows), aic, test.statistic, test.p_value)
+        aic = -2.0 * fit.llf_of(fitted, rows) + 2.0 * (fit.n_estimated - df)
+        lines[term] = (df, fitted.deviance(rows), aic, test.statistic, test.p_value)
     if len(lines) == 1:
         raise ModelError("drop1: expected a model with a term that can be left out; got none beside the intercept")
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["df", "deviance", "aic", "statistic", "p_value"])
     return table.astype({"df": int})
+
+
+def _without(fit: Reading, reference: ReferenceFit, moved: Sequence[int], columns: Sequence[int]) -> np.ndarray:
+    """The restrictions R θ = 0 (q, p) of the model without a term, of which the coefficients `moved` are estimated.
+
+    Without the term, columns of other terms that were aliased may take up a part of it. An aliased column is
+    a = Σ_j c_j x_j of those that were kept, and with a coefficient δ of its own it moves these by cδ. So the
+    coefficients of the smaller model are those whose part in `moved` lies in the span of the c's parts there, and R is
+    orthogonal to these.
+    """
+    R = np.zeros((len(moved), len(reference.theta)))
+    R[np.arange(len(moved)), moved] = 1.0
+    others = [j for j in np.flatnonzero(fit.state.aliased[: fit.n]) if j not in columns and not reference.free[j]]
+    root = reference.objective.design_root(reference.theta) if others else None
+    if root is None:
+        return R
+    T, free = root.triangle[:, : fit.n], np.flatnonzero(reference.free[: fit.n])
+    lengths = np.sqrt(column_squares(T))
+    lengths[lengths == 0] = 1.0
+    c = np.linalg.lstsq((T / lengths)[:, free], (T / lengths)[:, others], rcond=None)[0][np.isin(free, moved)]
+    U, sizes, _ = np.linalg.svd(c)
+    # Coefficients of unit columns that are rounding are below √ε, and others as a rule far above.
+    taken = int(np.count_nonzero(sizes > math.sqrt(EPSILON)))
+    return U[:, taken:].T @ (R * np.where(np.isin(np.arange(R.shape[1]), moved), _padded(lengths, R.shape[1]), 0.0))
+
+
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    """Values with ones behind them."""
+    return np.concatenate([values, np.ones(size - len(values))])
 
 
 def vif(fit: Reading) -> pd.DataFrame:

@@ -244,7 +244,10 @@ class _Affine(Walk):
 def _no_parameter(name: str, names: Sequence[str], text: str, what: str) -> ModelError:
     name = re.sub(r"parameter_(\d+)_", lambda match: names[int(match.group(1))], name)
     near = difflib.get_close_matches(name, names, n=1)
+    own = [one for one in names if one.startswith(f"{name}[")]
     hint = f"; did you mean {near[0]!r}?" if near else ""
+    if own:
+        hint = f"; of the whole term write {own}, or use drop1()"
     return ModelError(f"{what}: {name!r} in {text!r} is not a parameter; the parameters are {_listed(names)}{hint}")
 
 

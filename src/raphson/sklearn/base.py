@@ -121,5 +121,10 @@ class Classifier(ClassifierMixin, Estimator):
         log_p = np.log(np.maximum(probabilities, np.finfo(float).tiny))
         return log_p[:, 1] - log_p[:, 0] if log_p.shape[1] == 2 else log_p
 
+    @staticmethod
+    def _log_shares(log_odds: np.ndarray) -> np.ndarray:
+        """Logarithms (n, 2) of 1/(1 + eᶯ) and 1/(1 + e⁻ᶯ), right where one of them is 1 but for rounding."""
+        return -np.logaddexp(0.0, np.column_stack([log_odds, -log_odds]))
+
     def _most_probable(self, probabilities: np.ndarray) -> np.ndarray:
         return self.classes_[np.argmax(probabilities, axis=1)]

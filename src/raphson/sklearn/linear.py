@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from raphson.api.glm import glm
-from raphson.choices import FamilyName, LinkName, MethodName
+from raphson.choices import FamilyName, LinkName, MethodName, Scale
 from raphson.errors import DataError, ModelError, RankWarning
 from raphson.fit.fit import Fit
 from raphson.model import families
@@ -37,9 +37,9 @@ class Linear(Estimator):
     max_iter: int | None = Iteration.max_iter
     categorical_features: Any = "from_dtype"
 
-    def _means(self, X: Any, offset: np.ndarray | None) -> np.ndarray:
+    def _means(self, X: Any, offset: np.ndarray | None, kind: Scale = "response") -> np.ndarray:
         design = first_columns(self._coding.design(self._new(X)), self.n_columns_used_)
-        return self.fit_.predict(design, offset=offset).to_numpy()
+        return self.fit_.predict(design, offset=offset, kind=kind).to_numpy()
 
     @property
     def _columns(self) -> list[str]:
@@ -285,7 +285,22 @@ class GLMClassifier(Classifier, Linear):
 
     def decision_function(self, X: Any, offset: Any = None) -> np.ndarray:
         """Log odds (n,) of the second of two classes; log probabilities (n, K) of more than two."""
+        if self._logistic:
+            check_is_fitted(self, "coef_")
+            return self._means(X, None if offset is None else offset_of(offset, None, length(X), None), "link")
         return self._log_odds(self.predict_proba(X, offset))
+
+    def predict_log_proba(self, X: Any, offset: Any = None) -> np.ndarray:
+        """Logarithms (n, K) of the probabilities of the classes, in the order of ``classes_``."""
+        if self._logistic:
+            return self._log_shares(self.decision_function(X, offset))
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, offset))
+
+    @property
+    def _logistic(self) -> bool:
+        """Whether the predictor is the log odds of the second of two classes."""
+        return self.link == "logit" and len(getattr(self, "classes_", ())) == 2
 
     def predict(self, X: Any, offset: Any = None) -> np.ndarray:
         """The most probable class of each row, (n,)."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from raphson.api.network import network
-from raphson.choices import Activation, FamilyName, MethodName, Schedule, Shortcut
+from raphson.choices import Activation, FamilyName, MethodName, Scale, Schedule, Shortcut
 from raphson.data.products import dense
 from raphson.model import families
 from raphson.options import Iteration, Layers, Training
@@ -54,9 +54,9 @@ class Network(Estimator):
             warnings.filterwarnings("ignore", message="response: all")
             return network(y, X, **options)
 
-    def _predicted(self, X: Any) -> np.ndarray:
+    def _predicted(self, X: Any, kind: Scale = "response") -> np.ndarray:
         features = self._new(X)
-        return self.fit_.predict(self._inputs(features)).to_numpy()
+        return self.fit_.predict(self._inputs(features), kind=kind).to_numpy()
 
     def _inputs(self, features: Features) -> np.ndarray:
         """(n, p) what the first layer reads: numbers, and indicators of levels."""
@@ -149,7 +149,16 @@ class NetworkClassifier(Classifier, Network):
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Log odds (n,) of the second of two classes; log probabilities (n, K) of more than two."""
+        if len(getattr(self, "classes_", ())) == 2:
+            return self._predicted(X, "link")
         return self._log_odds(self.predict_proba(X))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms (n, K) of the probabilities of the classes, in the order of ``classes_``."""
+        if len(getattr(self, "classes_", ())) == 2:
+            return self._log_shares(self.decision_function(X))
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row, (n,)."""
