@@ -96,3 +96,8 @@ def test_how_to_read_text_is_told(
     path.write_text("x;y\n" + "".join(f"{k},5;{k * k},25\n" for k in range(30)))
     assert run("fit", "y ~ x", str(path), *options) == 2
     assert says in one_line()
+
+
+def test_a_formula_without_quotes_is_told_to_have_some(run, one_line) -> None:
+    assert run("fit", "low", "age", BIRTHS) == 2
+    assert 'write the formula in quotes, as in raphson fit "y ~ x" data.csv' in one_line()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from raphson.data import from_formula
@@ -153,3 +155,15 @@ def test_a_change_may_be_explained_by_its_baseline(recwarn):
     from_formula("I(y - x) ~ x", {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
     from_formula("y ~ . - y", {"y": [1.0, 2, 4], "x": [1.0, 2, 3]})
     assert not recwarn.list
+
+
+def test_names_that_are_not_plain_are_told_in_backticks() -> None:
+    names = ["Died?", "Body Weight (kg)", "age", "log(x)", "x"]
+    for text, said in (
+        ("Died? ~ age", "`Died?` ~ age"),
+        ("age ~ Body Weight (kg) + `Died?`", "age ~ `Body Weight (kg)` + `Died?`"),
+    ):
+        with pytest.raises(FormulaError, match=re.escape(f"in backticks, as in {said!r}")):
+            parse_formula(text, names)
+    with pytest.raises(DataError, match="'zz' is not in the data"):  # which backticks do not mend
+        parse_formula("age ~ log(x) + zz", names)

@@ -284,6 +284,8 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             near = get_close_matches(unknown[0].partition("=")[0], self._option_string_actions, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
+            if not unknown[0].startswith("-") and "~" not in str(getattr(found, "formula", "~")):
+                hint = f'; write the formula in quotes, as in {self.prog} "y ~ x" data.csv'  # the shell takes it apart
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
 

@@ -15,7 +15,7 @@ from raphson.data.expressions import Expression, column_expression, parse_expres
 from raphson.data.functions import FUNCTIONS, function_name
 from raphson.data.messages import short, unknown_column
 from raphson.data.syntax import Token, not_allowed, tokenize, written
-from raphson.errors import FormulaError, warn_user
+from raphson.errors import DataError, FormulaError, warn_user
 
 _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
 
@@ -95,6 +95,25 @@ def parse_formula(
     """
     if not isinstance(text, str):
         raise FormulaError(f"formula: expected text such as 'y ~ x'; got {type(text).__name__}")
+    try:
+        return _parsed(text, names, exclude, dot)
+    except (FormulaError, DataError) as error:
+        odd = [name for name in sorted(map(str, names), key=len, reverse=True) if not re.fullmatch(r"[\w.]*", name)]
+        quoted = re.sub("|".join(["`[^`]*`", *map(re.escape, odd)]), _in_backticks, text)
+        if quoted == text:
+            raise
+        try:
+            _parsed(quoted, names, exclude, dot)
+        except (FormulaError, DataError):
+            raise error from None
+        raise FormulaError(f"formula: write names that are not plain in backticks, as in {quoted!r}") from error
+
+
+def _in_backticks(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("`") else f"`{found[0]}`"
+
+
+def _parsed(text: str, names: Sequence[str], exclude: Collection[str], dot: Sequence[str] | None) -> Formula:
     tokens = tokenize(text, "formula")
     tildes = [token for token in tokens if token.text == "~" and token.kind == "operator"]
     if len(tildes) != 1:
