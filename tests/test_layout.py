@@ -65,7 +65,7 @@ ELSEWHERE = {
         for name in ("algebra", "derivatives", "layout", "mode", "moments", "quadratic", "start")
     ],
     "tests/model/varying/test_densities.py": ["model/varying/higher"],
-    "tests/fit/varying/test_reading.py": ["api/glm_varying"],
+    "tests/fit/varying/test_reading.py": ["api/glm_varying", "fit/varying/inferring"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/report/test_progress.py": ["report/live_lines"],
     "tests/data/test_arrays.py": ["data/matrices"],

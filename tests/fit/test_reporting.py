@@ -118,8 +118,9 @@ def test_a_loaded_fit_has_a_page_without_checks(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("formula", ["lwt ~ smoke + (1 | race)", "low ~ s(lwt)", "low ~ smoke + s(lwt)"])
-def test_a_fit_whose_coefficients_vary_has_a_page_without_checks(formula) -> None:
+def test_a_fit_whose_coefficients_vary_has_a_page_with_checks(formula) -> None:
     fit = rp.glm(formula, rp.datasets.load("births"), family="binomial" if formula.startswith("low") else "gaussian")
-    assert "no check by simulated data: not available where coefficients vary" in page(fit, 0.95)
+    text = page(fit, 0.95)
+    assert "no check by simulated data" not in text and "data sets simulated from this fit" in text
     for draw in (fit.plot, fit.plot_residuals):
         assert draw().has_data()

@@ -45,3 +45,36 @@ def test_rows_of_weight_0_are_left_out_and_many_rows_thinned(data: pd.DataFrame)
     thinned = plan.thinned(40)
     assert len(thinned.rows) <= 40 and thinned.every == 3
     assert simulated(fit._reading, 100).n == 90
+
+
+# -- where coefficients vary -----------------------------------------------------------------------------------------
+
+
+def test_a_right_mixed_model_passes_and_a_wrong_one_does_not():
+    rng = np.random.default_rng(21)
+    g = np.repeat(np.arange(30), 8)
+    x = rng.normal(size=240)
+    eta = 0.4 + 0.5 * x + rng.normal(0, 0.6, 30)[g]
+    data = pd.DataFrame({"g": g, "x": x, "y": rng.poisson(np.exp(eta))})
+    right = rp.glm("y ~ x + (1 | g)", data, family="poisson").check(n=100, seed=1)
+    assert right.passed and right.n == 100
+    assert {"even: g", "straight: x", "effects: g: Intercept", "residuals"} <= set(right.table.index)
+    # Overdispersed rows, and effects of two kinds of groups.
+    data["y"] = rng.poisson(np.exp(eta) * rng.gamma(1.0, 1.0, 240))
+    wrong = rp.glm("y ~ x + (1 | g)", data, family="poisson").check(n=100, seed=1)
+    assert {"residuals", "spread"} <= {one.name for one in wrong.flagged}
+    data["z"] = np.where(g < 26, -0.5, 4.0) + 0.2 * rng.normal(size=240)
+    found = rp.glm("z ~ x + (1 | g)", data).check(n=100, seed=1)
+    assert "effects: g: Intercept" in [one.name for one in found.flagged]
+
+
+def test_a_large_mixed_model_is_checked_given_its_effects(monkeypatch):
+    from raphson.fit import simulating
+
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(20), 10)
+    data = pd.DataFrame({"g": g.astype(str), "y": rng.normal(size=200) + rng.normal(size=20)[g]})
+    fit = rp.glm("y ~ 1 + (1 | g)", data)
+    monkeypatch.setattr(simulating, "MOST_WORK", 1.0)
+    found = fit.check(n=100)
+    assert found.passed and not any(name.startswith("effects") for name in found.table.index)

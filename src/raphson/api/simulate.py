@@ -143,6 +143,7 @@ def simulate_coverage(
     reading = reading_of(model)
     if reading is None:
         raise ModelError(f"model: expected a Fit, such as rp.glm returns; got {type(model).__name__}")
+    reading.check_name("simulate_coverage")
     for kind in intervals:
         if kind not in INTERVALS:
             raise ModelError(f"intervals: expected some of {', '.join(INTERVALS)}; got {kind!r}")

@@ -56,6 +56,45 @@ def distribution(rows: Simulated) -> Check:
     )
 
 
+def effects(rows: Simulated, name: str) -> Check:
+    """The sorted effects of a group's levels, of mean 0 and variance 1, less those expected of a normal sample."""
+    data, drawn = (_shaped(one) for one in rows.effects[name])
+    expected = special.ndtri((np.arange(len(data)) + 0.5) / len(data))
+    own, others = np.sort(data) - expected, np.sort(drawn, axis=1) - expected
+    found = envelope(own, others)
+    picture = Picture(
+        "expected effect (normal)",
+        "effect minus expected",
+        (
+            _shade(expected, found),
+            Mark("level", "soft", y=np.zeros(1)),
+            *_dots(expected, own, found.outside & ~np.bool_(found.passed)),
+        ),
+    )
+    return Check(
+        f"effects: {name}",
+        f"Effects of {name} as expected" if found.passed else f"Effects of {name} not normal",
+        found.passed,
+        found.p_value,
+        float(own[found.worst]),
+        f"Modes of the effects, sorted, of mean 0 and variance 1. Shaded: where each lies in {_of_simulated(rows)}; as "
+        f"a whole, {p_text(found.p_value)}.",
+        picture,
+        f"distribution of the effects of {name}",
+        ""
+        if found.passed
+        else f"The effects of {name} are not those of a normal distribution ({p_text(found.p_value)}): look at single "
+        "levels.",
+    )
+
+
+def _shaped(values: np.ndarray) -> np.ndarray:
+    """Values of mean 0 and variance 1 along the last axis; 0 where they do not vary."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    spread = np.sqrt(np.mean(centred * centred, axis=-1, keepdims=True))
+    return centred / np.where(spread > 0, spread, 1.0)
+
+
 def straight(rows: Simulated, x: np.ndarray, name: str, label: str | None = None) -> Check:
     """The local mean of the residuals over a covariate, or over the fitted values."""
     at, own, found, (shade, *marks) = _local_means(x, rows.data.shape, rows.drawn.shape)

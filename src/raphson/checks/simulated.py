@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -65,6 +65,7 @@ class Simulated:
     refitted : whether the model was fitted anew to each simulated data set, as the shade supposes.
     every : one of how many rows is looked at.
     labels : (n,) the names of the rows.
+    effects : of the effects of each group, those of the data (L,) and of the simulated data sets (B, L).
     """
 
     data: Rows
@@ -75,6 +76,7 @@ class Simulated:
     refitted: bool
     every: int
     labels: tuple[str, ...]
+    effects: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:

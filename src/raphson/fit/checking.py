@@ -115,7 +115,8 @@ def check(fit: Reading, n: int | None = None, seed: int = 0, simulate: Simulator
     quantile residuals, their local means over the fitted values and over each covariate, their spread, the influence
     of single rows; for shares calibration and the ROC curve; for counts a rootogram and the dispersion; for levels the
     calibration of each; for censored times Kaplan-Meier curves. The quantile residuals of a likelihood come from its
-    distribution function, or from tables of its density.
+    distribution function, or from tables of its density. Where coefficients vary by groups, data sets are drawn with
+    new effects, residuals are given the modes of the effects, and these themselves are compared with normal ones.
 
     Parameters
     ----------
@@ -222,6 +223,8 @@ def _checks(fit: Reading, rows: Simulated) -> Iterator[Check]:
         if not binary:
             yield residuals.spread(rows, fitted[chosen], _fitted_label(fit))
     yield from _over_covariates(fit, rows, chosen)
+    for name in rows.effects:
+        yield residuals.effects(rows, name)
 
 
 def _over_covariates(fit: Reading, rows: Simulated, chosen: np.ndarray) -> Iterator[Check]:
@@ -269,7 +272,7 @@ def covariates(fit: Reading) -> list[tuple[str, np.ndarray, tuple[str, ...] | No
         if not isinstance(column, pd.Series):
             continue
         number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-        if number and column.nunique() > FEW_LEVELS:
+        if number and column.nunique() > FEW_LEVELS and name not in fit.grouping:
             values = column.to_numpy(dtype=float)
             if np.isfinite(values).all():
                 found.append((visible(str(name)), values, None))

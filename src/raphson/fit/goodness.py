@@ -86,6 +86,11 @@ class Goodness:
         """(n,) the number of each row's cluster, as the fit has it."""
         return self.state.groups
 
+    @property
+    def grouping(self) -> frozenset[str]:
+        """The columns whose values are levels of groups, numbers too."""
+        return frozenset()
+
     # -- restricted maxima -----------------------------------------------------------------------------------------
 
     cost_of_rows: ClassVar[float] = 1.0
@@ -94,6 +99,11 @@ class Goodness:
     @property
     def own_reference(self) -> Any:
         """The reference for restricted maxima of this kind of model; None where it is that of the estimate."""
+        return None
+
+    @property
+    def deletions(self) -> Any:
+        """What leaving out levels of a group does, where single rows are not independent; else None."""
         return None
 
     @property
@@ -110,6 +120,14 @@ class Goodness:
         """The table of :func:`raphson.fit.terms.drop1` of this kind of model; None where it is that of all others."""
         del contains
         return None
+
+    def check_covariance(self, cov: str) -> None:
+        """Refuse a covariance that this kind of model does not have.
+
+        Raises
+        ------
+        ModelError
+        """
 
     # -- measures --------------------------------------------------------------------------------------------------
 

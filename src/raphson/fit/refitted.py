@@ -28,6 +28,10 @@ class Refits(Protocol):
         """Fit B replicates, with responses (B, n) or (n,) and counts of the rows (B, n) or (n,)."""
         ...
 
+    def effects(self, found: Refitted, i: int) -> dict[str, np.ndarray]:
+        """The effects of groups of a replicate, by their names."""
+        ...
+
     def values(self, y: np.ndarray, found: Refitted) -> np.ndarray:
         """(B,) the log-likelihoods of replicates with responses (B, n); NaN where there is no finite maximum."""
         ...

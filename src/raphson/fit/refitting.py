@@ -128,16 +128,23 @@ class Refitting:
         return self.model.row_weight
 
     def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Model, RowTable]:
-        """The model and its rows at the estimate of a replicate with responses (n,)."""
+        """The model and its rows at the estimate of a replicate, with the responses of the model."""
+        del y
         theta = found.theta[i]
-        model = self.model.replica(y, np.ones(len(y))).with_nuisance_fixed(theta)
+        model = self.model.with_nuisance_fixed(theta)
         return model, model.rows(theta[: model.predictor.n_params])
+
+    def effects(self, found: Refitted, i: int) -> dict[str, np.ndarray]:
+        """No group has effects."""
+        del found, i
+        return {}
 
     def values(self, y: np.ndarray, found: Refitted) -> np.ndarray:
         """(B,) log-likelihoods of replicates with responses (B, n), each at the dispersion that maximises it."""
         out = np.full(len(y), np.nan)
         for i in np.flatnonzero(found.finite):
-            model, rows = self.at(y[i], found, int(i))
+            model = self.model.replica(y[i], np.ones(y.shape[1])).with_nuisance_fixed(found.theta[i])
+            rows = model.rows(found.theta[i][: model.predictor.n_params])
             phi = model.ml_dispersion(rows) if self.dispersion is None else self.dispersion
             out[i] = model.log_likelihood(rows, phi)
         return out

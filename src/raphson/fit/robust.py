@@ -24,12 +24,15 @@ def robust(fit: Reading, cov: Covariance, groups: Any, small_sample: SmallSample
     """
     fit.at("robust")
     state = fit.state
-    clusters = state.groups if groups is None else groups
+    clusters = fit.clusters if groups is None else groups
     Inference(cov=cov, groups=clusters, small_sample=small_sample).completed(state.information)
     check_choice("cov", cov, COVARIANCES)
     if groups is not None:
         inputs = {**state.inputs, "groups": groups if isinstance(groups, str) else "array"}
         state = replace(state, groups=_clusters(fit, groups), inputs=inputs)
+    elif cov == "cluster":
+        state = replace(state, groups=clusters)
+    fit.check_covariance(cov)
     return replace(fit, state=replace(state, cov=cov, small_sample=small_sample))
 
 

@@ -76,21 +76,35 @@ def _of_distribution(fit: Reading, kind: str, seed: int) -> np.ndarray:
 
 
 def leverage(fit: Reading) -> pd.Series:
-    """Diagonal of the hat matrix of the weighted least squares problem at the estimate."""
+    """Diagonal of the hat matrix of the weighted least squares problem at the estimate.
+
+    Where coefficients vary, all of them are part of that problem, with their penalty.
+    """
     return _by_row(fit, fit.at("leverage").leverage)
 
 
 def cooks_distance(fit: Reading) -> pd.Series:
-    """Cook's distance of each row, by a one-step approximation (R's ``cooks.distance``)."""
+    """Cook's distance of each row, by a one-step approximation (R's ``cooks.distance``).
+
+    Where coefficients vary by groups, of each level of the outermost one, whose rows are left out together.
+    """
+    if fit.deletions is not None:
+        return _by_level(fit, fit.deletions.cooks)
     at = fit.at("cooks_distance")
     factor = at.uncertainty.main_factor
     return _by_row(fit, influence.cooks_distance(factor, at.designs, at.rows.score, at.rows.expected, fit.dispersion))
 
 
 def dfbetas(fit: Reading) -> pd.DataFrame:
-    """Change of each estimate, in standard errors, when a row is left out, by a one-step approximation."""
+    """Change of each estimate, in standard errors, when a row is left out, by a one-step approximation.
+
+    Where coefficients vary by groups, when a level of the outermost one is, by a Newton step of the criterion.
+    """
     import pandas as pd
 
+    if fit.deletions is not None:
+        moves = fit.deletions.moves / fit.bse.to_numpy()
+        return pd.DataFrame(moves, index=_levels(fit), columns=list(fit.names))
     at = fit.at("dfbetas")
     factor = at.uncertainty.main_factor
     change = influence.dfbeta(factor, at.designs, at.rows.score, at.rows.expected)
@@ -106,7 +120,9 @@ def loo(fit: Reading) -> LeaveOneOut:
 
     One Newton step from θ̂ with the observed information gives the estimates without row i. The log density of row i
     there, summed over the rows, is the expected log predictive density (Rad and Maleki 2020, J. R. Statist. Soc. B
-    82). Of a row with frequency weight, one copy is left out. An estimated dispersion or θ is held fixed.
+    82). Of a row with frequency weight, one copy is left out. An estimated dispersion or θ is held fixed. Where
+    coefficients vary by groups, the levels of the outermost one are left out, with a step of all parameters, and the
+    density of a level has its effects integrated out.
 
     Returns
     -------
@@ -127,6 +143,10 @@ def loo(fit: Reading) -> LeaveOneOut:
     import pandas as pd
 
     at = fit.at("loo")
+    if fit.deletions is not None:
+        density = _by_level(fit, fit.deletions.densities)
+        table = pd.DataFrame(fit.estimates - fit.deletions.moves, index=density.index, columns=list(fit.names))
+        return LeaveOneOut(density, table, fit.llf)
     if fit.family.quasi:
         raise ModelError(f"loo: not available for the {fit.family.name} family, which has no density; see dfbetas")
     fitted, rows, copies = at.fitted, at.rows, at.asked.copies
@@ -151,6 +171,18 @@ def _by_row(fit: Reading, values: np.ndarray) -> pd.Series:
     import pandas as pd
 
     return pd.Series(values, index=fit.row_labels)
+
+
+def _levels(fit: Reading) -> pd.Index:
+    import pandas as pd
+
+    return pd.Index(fit.deletions.labels, name=fit.deletions.group)
+
+
+def _by_level(fit: Reading, values: np.ndarray) -> pd.Series:
+    import pandas as pd
+
+    return pd.Series(values, index=_levels(fit))
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,7 +12,7 @@ from raphson.checks.simulated import Rows, Simulated
 from raphson.errors import ModelError
 from raphson.fit.reading import Reading
 from raphson.fit.refitted import Work
-from raphson.fit.refitting import Refitting, drawing, in_chunks
+from raphson.fit.refitting import draws_of, in_chunks, refits_of
 from raphson.fit.rows import quantile_residuals
 from raphson.inference import influence
 from raphson.model.base import Model, RowTable, pearson_statistic
@@ -75,11 +75,14 @@ class Plan:
         total = len(asked.y)
         every = -(-total * numbers // (MOST_DRAWN // LEAST))
         count = int(n) if n is not None else int(np.clip(MOST_DRAWN // -(-total * numbers // every), LEAST, MOST))
-        work_of_one = 5 * total * max(len(fit.state.theta), 1) ** 2  # some five steps of n p² products each
-        refits = every == 1 and asked.replicates is not None and work_of_one * LEAST <= MOST_WORK
+        own = fit.own_refits
+        # some five steps of n p² products each
+        work_of_one = 5 * total * max(len(fit.state.theta), 1) ** 2 if own is None else own.work
+        refits = every == 1 and (own is not None or asked.replicates is not None) and work_of_one * LEAST <= MOST_WORK
         if refits and n is None:
             # Of data drawn at the edge of the domain many have their maximum there too, which a batch does not find.
-            alone = bool(asked.family.auxiliary) or len(fit.rows.mean) != 1 or fit.state.follows is not None
+            follows = fit.state.follows is not None
+            alone = own is not None or bool(asked.family.auxiliary) or len(fit.rows.mean) != 1 or follows
             count = int(np.clip(MOST_WORK // work_of_one, LEAST, min(count, MOST_ALONE) if alone else count))
         return Plan(count, every, np.flatnonzero(asked.row_weight > 0)[::every], refits)
 
@@ -94,7 +97,7 @@ class Plan:
 
     def in_parts(self, work: Work, fit: Reading, seed: int) -> list[Any]:
         """What `work(rng, count)` gives for all data sets, a part at a time."""
-        chunk = Refitting.of(fit).chunk
+        chunk = refits_of(fit).chunk
         return in_chunks(work, self.count, max(min(chunk, self.count // 4), 1), seed, fit.at("check").asked.executor)
 
 
@@ -115,44 +118,52 @@ def check_refits(counts: Iterable[int]) -> None:
 
 def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
     """The rows of a fit with one mean a row, and those of `n` data sets drawn from it."""
-    plan, draw, at = Plan.of(fit, n), _drawing(fit), fit.at("check")
+    plan, at = Plan.of(fit, n), fit.at("check")
+    draw = _drawing(fit, plan.refits)
     asked, total = at.asked, len(at.asked.y)
     look = _Look(fit, plan.rows, Moves.of(fit, plan))
     own_at = _At(at.fitted, fit.rows, asked.y, fit.dispersion)
-    refitting = Refitting.of(fit)
+    refitting = refits_of(fit)
 
-    def work(rng: np.random.Generator, size: int) -> tuple[Rows, np.ndarray]:
+    def work(rng: np.random.Generator, size: int) -> tuple[Rows, np.ndarray, list[dict[str, np.ndarray]]]:
         y = draw(rng, size)
         if not plan.refits:
-            return look.rows([_At(at.fitted, fit.rows, one, fit.dispersion) for one in y], rng)
+            return *look.rows([_At(at.fitted, fit.rows, one, fit.dispersion) for one in y], rng), []
         found = refitting.refit(y, np.ones(total), size)
-        kept = np.flatnonzero(found.finite)
-        if not len(kept):
-            return look.rows([own_at], rng)[0], np.zeros(0)
-        return look.rows([look.at(y[i], found.theta[i], float(found.dispersion[i])) for i in kept], rng)
+        kept = [int(i) for i in np.flatnonzero(found.finite)]
+        if not kept:
+            return look.rows([own_at], rng)[0], np.zeros(0), []
+        seen = [_At(*refitting.at(y[i], found, i), y[i], float(found.dispersion[i])) for i in kept]
+        return *look.rows(seen, rng), [refitting.effects(found, i) for i in kept]
 
     parts = [part for part in plan.in_parts(work, fit, seed) if len(part[1])]
-    check_refits(len(one) for _, one in parts)
+    check_refits(len(one) for _, one, _ in parts)
+    drawn = [one for _, _, effects in parts for one in effects]
+    effects = fit.own_refits.own_effects if drawn and fit.own_refits is not None else {}
     own, pearson = look.rows([own_at], np.random.default_rng(seed))
     size = asked.size if asked.size is not None else np.ones(total)
     return Simulated(
         own.of(0),
-        Rows.joined([one for one, _ in parts]),
+        Rows.joined([one for one, _, _ in parts]),
         size[plan.rows],
         float(pearson[0]),
-        np.concatenate([one for _, one in parts]),
+        np.concatenate([one for _, one, _ in parts]),
         plan.refits,
         plan.every,
         plan.labels(fit),
+        {name: (own_ones, np.stack([one[name] for one in drawn])) for name, own_ones in effects.items()},
     )
 
 
-def _drawing(fit: Reading) -> Any:
-    """What draws responses from the fit, if its family has a distribution and quantile residuals."""
+def _drawing(fit: Reading, refits: bool) -> Any:
+    """What draws responses from the fit, if its family has a distribution and quantile residuals.
+
+    Groups have new effects if these are estimated anew, and else those of the fit.
+    """
     try:
         if type(fit.family).log_tails is Distribution.log_tails:
             raise ModelError("it has no distribution function in closed form")
-        return drawing(fit.at("check").fitted, fit.rows, fit.dispersion, None)
+        return draws_of(fit, None, "new" if refits else "conditional")
     except ModelError as error:
         raise ModelError(
             f"check: the {fit.family.name} family cannot be simulated and compared, so there is no shade; see "
@@ -179,7 +190,7 @@ class Moves:
     @staticmethod
     def of(fit: Reading, plan: Plan) -> Moves | None:
         """Those of a fit; None where there are too many rows, or no refits for comparison."""
-        if not plan.refits or plan.rows.size * fit.n * plan.count > MOST_MOVES:
+        if not plan.refits or fit.own_refits is not None or plan.rows.size * fit.n * plan.count > MOST_MOVES:
             return None
         at, table = fit.at("check"), fit.rows
         errors = np.sqrt(np.maximum(np.diagonal(fit.certifying), 0.0))
@@ -215,11 +226,6 @@ class _Look:
     fit: Reading
     chosen: np.ndarray
     moves: Moves | None
-
-    def at(self, y: np.ndarray, theta: np.ndarray, dispersion: float) -> _At:
-        """Simulated responses (n,) at the estimate of their own fit."""
-        model = self.fit.at("check").asked.with_nuisance_fixed(theta)
-        return _At(model, model.rows(theta[: model.predictor.n_params]), y, dispersion)
 
     def rows(self, found: list[_At], rng: np.random.Generator) -> tuple[Rows, np.ndarray]:
         """The chosen rows of B data sets, and Pearson's statistic of all rows over its degrees of freedom, (B,)."""

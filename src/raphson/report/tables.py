@@ -58,8 +58,8 @@ def augment(fit: Any, frame: pd.DataFrame) -> pd.DataFrame:
 def added(fit: Any) -> pd.DataFrame:
     """For each row that was used ``.fitted``, ``.resid``, ``.std_resid``, ``.hat``, ``.cooksd``.
 
-    A multinomial fit has a ``.fitted_LEVEL`` for each level instead. A network and a fit whose coefficients
-    vary have only ``.fitted`` and ``.resid``, as they have no measure of a row's influence.
+    A multinomial fit has a ``.fitted_LEVEL`` for each level instead. A network has only ``.fitted`` and ``.resid``, and
+    a fit whose coefficients vary no ``.cooksd``, which it has of the levels of its groups.
     """
     import pandas as pd
 
@@ -72,12 +72,12 @@ def added(fit: Any) -> pd.DataFrame:
     if not fit.identified or not hasattr(fit, "leverage"):
         return pd.DataFrame({".fitted": fitted, ".resid": residuals})
     hat = fit.leverage
-    return pd.DataFrame(
-        {
-            ".fitted": fitted,
-            ".resid": residuals,
-            ".std_resid": influence.standardised(residuals.to_numpy(), hat.to_numpy(), fit.dispersion),
-            ".hat": hat,
-            ".cooksd": fit.cooks_distance,
-        }
-    )
+    columns = {
+        ".fitted": fitted,
+        ".resid": residuals,
+        ".std_resid": influence.standardised(residuals.to_numpy(), hat.to_numpy(), fit.dispersion),
+        ".hat": hat,
+    }
+    if not hasattr(fit, "variances"):
+        columns[".cooksd"] = fit.cooks_distance
+    return pd.DataFrame(columns)

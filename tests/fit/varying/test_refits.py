@@ -165,6 +165,9 @@ def test_what_is_not_independent_is_not_drawn(sleep):
         fit.bootstrap(10, kind="nonparametric")
     with pytest.raises(ModelError, match=r"groups: expected clusters that have every level of 'Subject' as a whole"):
         fit.bootstrap(10, kind="cluster", groups="Days")
+    copies = rp.glm("Reaction ~ Days + (1 | Subject)", data.assign(w=2), weights="w", weights_kind="frequency")
+    with pytest.raises(ModelError, match="weights: expected rows that stand for one observation each"):
+        copies.bootstrap(10)
     crossed = rp.glm("Reaction ~ 1 + (1 | Subject) + (1 | Days)", data)
     with pytest.raises(ModelError, match="the model names no outermost group"):
         crossed.bootstrap(10, kind="cluster")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from raphson.choices import BootstrapKind, Information
+from raphson.choices import Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
 from raphson.data.varying.term import VaryingTerm
@@ -18,23 +18,14 @@ from raphson.errors import ModelError, RefusedName, visible
 from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
-from raphson.fit.reference import ReferenceFit
-from raphson.fit.state import AtEstimate, FitState
+from raphson.fit.state import FitState
 from raphson.fit.varying import conditional, explained, saving, showing, tables
 from raphson.fit.varying.dropping import dropped
+from raphson.fit.varying.inferring import AtCriterion, OfCriterion
 from raphson.fit.varying.predicting import VaryingPredictor, VaryingPredictors
-from raphson.fit.varying.refits import VaryingRefits, off_the_edge
-from raphson.fit.varying.satterthwaite import (
-    degrees_of_freedom,
-    has_degrees_of_freedom,
-    joint_degrees_of_freedom,
-)
+from raphson.fit.varying.satterthwaite import degrees_of_freedom
 from raphson.fit.varying.smooths import smooths
-from raphson.frozen import frozen
-from raphson.model.glm.glm import GeneralisedLinearModel
-from raphson.model.varying.by_name import ByName
 from raphson.model.varying.model import VaryingModel
-from raphson.model.varying.results import AtMaximum
 from raphson.newton.estimate import Estimate
 from raphson.newton.path import Path
 from raphson.sheets.sheet import Note
@@ -48,38 +39,21 @@ WITHOUT_ERROR = (
     "no maximum; check whether the response is among the covariates or is constant within groups, and leave terms out"
 )
 
-NOT_YET = dict.fromkeys(
-    (
-        *("information_matrix_test", "robust"),
-        *("leverage", "cooks_distance", "dfbetas", "loo", "check", "vif", "condition_number", "curvature"),
-    ),
-    "not available where coefficients vary; see params, bse, llf and aic",
-)
-"""Members whose computation takes the rows to be independent, or the coefficients to be all there is."""
-
-
-@frozen(eq=False)
-class AtCriterion(AtEstimate):
-    """The model at the maximum of its criterion; its rows are those of the modes of the varying coefficients."""
-
-    @cached_property
-    def maximum(self) -> AtMaximum:
-        model: Any = self.estimate.model
-        return model.maximum(model.own(self.estimate.result.theta))
-
-    @cached_property
-    def fitted(self) -> GeneralisedLinearModel:  # type: ignore[override]
-        model: Any = self.estimate.model
-        return model.conditional(self.maximum)
+NOT_HERE = {
+    "information_matrix_test": "not available where coefficients vary: its rows would be the few groups, whose number "
+    "is far below that of the entries of an information matrix; see check()",
+    "curvature": "available for least squares with independent rows only; where coefficients vary compare profile() "
+    "with the Wald intervals",
+    "simulate_coverage": "not available where coefficients vary; see bootstrap(), which draws from the estimate",
+}
+"""Members that have no meaning where coefficients vary, each with the reason."""
 
 
 @dataclass(frozen=True, eq=False)
-class VaryingReading(Reading):
+class VaryingReading(OfCriterion):
     """The reading of a fit with varying terms: likelihood and errors are of the criterion, rows of the modes."""
 
     kind_of_information: ClassVar[Information] = "observed"
-    compares_criteria: ClassVar[bool] = True
-    kind_of_bootstrap: ClassVar[BootstrapKind] = "parametric"
 
     @classmethod
     def wrote(cls, body: Mapping[str, Any]) -> bool:
@@ -96,36 +70,11 @@ class VaryingReading(Reading):
         more = {"maximum": maximum, "n_estimated": float(own["n_estimated"])} | saving.restored_tables(own)
         return VaryingReading(replace(state, saved={**state.saved, **more}))
 
-    @cached_property
-    def maximum(self) -> AtMaximum:
-        """The criterion at its maximum."""
-        at = self.at("what varies")
-        assert isinstance(at, AtCriterion)
-        return at.maximum
-
-    @property
-    def model(self) -> VaryingModel:
-        model = self.at("what varies").estimate.model
-        assert isinstance(model, VaryingModel)
-        return model
-
     @property
     def refused(self) -> Mapping[str, str]:
-        return NETWORKS_ONLY | LIKELIHOODS_ONLY | NOT_YET
+        return NETWORKS_ONLY | LIKELIHOODS_ONLY | NOT_HERE
 
     # -- estimates -----------------------------------------------------------------------------------------------
-
-    @cached_property
-    def reduced_cov(self) -> np.ndarray:
-        """(n, n) of the joint observed information for ML; for REML given the estimated scales."""
-        model, n = self.model, self.n
-        out = np.full((n, n), np.nan)
-        out[np.ix_(model.kept, model.kept)] = self.maximum.beta_cov
-        return out
-
-    @cached_property
-    def certifying(self) -> np.ndarray:
-        return self.reduced_cov
 
     @cached_property
     def theta_se(self) -> float | None:
@@ -170,64 +119,6 @@ class VaryingReading(Reading):
     def edf(self) -> float:
         """Effective degrees of freedom of all coefficients, tr(H⁻¹AᵀWA)."""
         return self.effective
-
-    # -- other data ----------------------------------------------------------------------------------------------
-
-    @cached_property
-    def own_refits(self) -> VaryingRefits:
-        """Draws with new effects of the groups, and refits to them."""
-        return VaryingRefits(self)
-
-    @property
-    def clusters(self) -> np.ndarray | None:
-        """The clusters that were asked for, else the levels of the outermost group."""
-        return self.own_refits.clusters if self.state.groups is None else self.state.groups
-
-    # -- restricted maxima -----------------------------------------------------------------------------------------
-
-    cost_of_rows: ClassVar[float] = 30.0
-
-    @cached_property
-    def own_reference(self) -> ReferenceFit:
-        """The criterion by all parameters, at its maximum.
-
-        Raises
-        ------
-        ModelError
-            By REML, or if the fit has no finite maximum.
-        """
-        model, state = self.model, self.state
-        if model.restricted:
-            raise ModelError(
-                "criterion: expected 'ml' for likelihood ratios and profiles of coefficients, which REML integrates "
-                "out; got 'reml'. Fit with criterion='ml', or use wald_test and conf_int()"
-            )
-        if state.infinite.any() or not state.status.converged:
-            raise ModelError(
-                f"expected a fit with a finite maximum where coefficients vary; this one ended with "
-                f"{state.status.value!r}"
-            )
-        objective, top = ByName(model.criterion, model.kept), self.maximum.spot.value
-        moved = np.zeros(len(state.theta))
-        moved[objective.places] = off_the_edge(self.maximum) - self.maximum.theta
-        awake = None
-        if moved.any():
-            free = state.free.copy()
-            free[objective.places] = True
-            awake = ReferenceFit(model, objective, state.theta + moved, free, top, False, moved)
-        return ReferenceFit(model, objective, state.theta, state.free, top, True, None, awake)
-
-    @property
-    def ratio_dispersion(self) -> float:
-        """1: the dispersion is a parameter of the criterion."""
-        return 1.0
-
-    def joint_df(self, combinations: np.ndarray) -> float | None:
-        """Satterthwaite's degrees of freedom of F, for normal responses by REML."""
-        if not self.by_t:
-            return None
-        kept = ~self.state.aliased[: self.n]
-        return joint_degrees_of_freedom(self.maximum, combinations[:, kept])
 
     def own_drop1(self, contains: Callable[[str, str], bool]) -> pd.DataFrame:
         """See :mod:`raphson.fit.varying.dropping`."""
@@ -352,10 +243,6 @@ class VaryingReading(Reading):
             )
         return self.series(np.asarray(self.df_of(), dtype=float))
 
-    @property
-    def by_t(self) -> bool:
-        return has_degrees_of_freedom(self.maximum)
-
     def df_of(self, combinations: np.ndarray | None = None) -> np.ndarray | None:
         """(q,) Satterthwaite's degrees of freedom, NaN with aliased coefficients; None unless by REML of normals."""
         if not self.by_t:
@@ -404,6 +291,11 @@ class VaryingReading(Reading):
             raise ModelError(
                 "function: expected None, as this fit is not of a likelihood; transform the result of predict()"
             )
+        if asked.uncertain and self.state.cov != "model":
+            raise ModelError(
+                "se: errors of predictions are model-based where coefficients vary; predict from the fit itself, not "
+                "from fit.robust()"
+            )
         schema = self.state.schema
         assert isinstance(schema, FormulaSchema)
         absent, population = None, asked.effects == "population"
@@ -450,7 +342,17 @@ class VaryingReading(Reading):
 
     @cached_property
     def condition_number(self) -> float:
-        return math.nan
+        """Condition number of a root of the coefficients' information, its columns scaled to length 1.
+
+        With the effects that vary integrated out, it is that of the design √V⁻¹X of generalised least squares.
+        """
+        V = self.maximum.beta_cov
+        if not len(V) or not np.isfinite(V).all():
+            return math.nan
+        M = np.linalg.inv(V)
+        scale = np.sqrt(np.diagonal(M))
+        values = np.linalg.eigvalsh(M / scale / scale[:, None])
+        return math.sqrt(values[-1] / values[0]) if values[0] > 0 else math.inf
 
 
 def varying_state(

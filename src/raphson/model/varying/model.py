@@ -146,6 +146,20 @@ class VaryingModel(GeneralisedLinearModel):
         changed = replace(base, data=replace(base.data, varying=terms), held=None, noted=(), shared={})
         return cast("VaryingModel", changed)
 
+    def criterion_of(self, rows: np.ndarray, restricted: bool | None = None) -> Criterion:
+        """The criterion of some of the rows, with the same columns; levels that have none of them are left out."""
+        density, X, terms, offset, own = self._columns
+
+        def cut(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[rows]
+
+        part = Density(density.family, density.y[rows], cut(density.given), cut(density.size), density.kind)
+        some = [_copied(term, rows, np.zeros(len(rows), dtype=int)) for term in terms]
+        given = part, X[rows], some, cut(offset), own if restricted is None else restricted
+        if self.nodes is None or density.quadratic:
+            return Criterion(*given)
+        return Quadrature(*given, nodes=self.nodes)
+
     # -- the iteration -------------------------------------------------------------------------------------------
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
