@@ -160,3 +160,24 @@ def test_a_function_of_a_row_with_something_missing_is_missing():
     fit = rp.mle(loglik, FRAME, start={"b": 0.0})
     sign = fit.predict({"x": [1.0, np.nan]}, function=lambda params, row: jnp.where(row.x > 0, 1.0, -1.0))
     assert sign[0] == 1.0 and np.isnan(sign[1])
+
+
+def test_prediction_intervals_at_a_limit_are_those_of_the_simpler_distribution():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=80)
+    data = {"x": x, "y": 1.0 + x + rng.uniform(-1.0, 1.0, 80), "k": rng.poisson(2.0, 80) + 1.0}
+    fit = rp.mle("student_t", "y ~ x", data)
+    assert fit.params["log_df:Intercept"] == np.inf
+    found = fit.predict({"x": [0.0, 1.0]}, se=True, interval="prediction")
+    location = fit.params["location:Intercept"] + fit.params["location:x"] * np.array([0.0, 1.0])
+    reach = stats.norm.ppf(0.975) * np.exp(fit.params["log_scale:Intercept"])
+    np.testing.assert_allclose(found["lower"], location - reach, rtol=1e-5)
+    np.testing.assert_allclose(found["upper"], location + reach, rtol=1e-5)
+    assert found["se"].isna().all()
+    counts = rp.mle("zip", {"mean": "k ~ x", "zero": "~ 1"}, data)
+    assert counts.params["logit_zero:Intercept"] == -np.inf
+    found = counts.predict({"x": [0.0, 1.0]}, interval="prediction")
+    mean = np.exp(counts.params["log_mean:Intercept"] + counts.params["log_mean:x"] * np.array([0.0, 1.0]))
+    np.testing.assert_array_equal(found["lower"], stats.poisson.ppf(0.025, mean))
+    np.testing.assert_array_equal(found["upper"], stats.poisson.ppf(0.975, mean))
+    assert counts.predict({"x": [0.0]}, interval="confidence").filter(like="logit_zero_lower").isna().all(axis=None)

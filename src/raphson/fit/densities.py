@@ -319,7 +319,9 @@ def of_whole_rows(
             values[beyond] = _limit(*(of(beyond, reach).to_numpy() for reach in FAR_OUT))
         limits = values[beyond].reshape(len(beyond), -1)
         if isinstance(found, pd.DataFrame) and asked.uncertain:
-            errors = np.array([str(name).startswith(("se", "lower", "upper")) for name in found.columns])
+            # Wald theory gives no error at infinity; quantiles of the response are those of the limit.
+            without = "se" if asked.interval == "prediction" else ("se", "lower", "upper")
+            errors = np.array([str(name).startswith(without) for name in found.columns])
             values[np.ix_(beyond, np.flatnonzero(errors))] = np.nan
             limits = limits[:, ~errors]
         _warn_no_limit(np.logical_or.reduce(np.isnan(limits), axis=1))
