@@ -187,3 +187,20 @@ def test_a_record_batch_is_a_table():
 def test_what_others_write_in_formulas_is_told(term, said):
     with pytest.raises(rp.FormulaError, match=said):
         rp.glm(f"y ~ {term}", {"x": X, "y": POSITIVE})
+
+
+@pytest.mark.parametrize("term", ["x % 2", "x // 2"])
+def test_arithmetic_between_terms_is_told_of(term):
+    with pytest.raises(rp.FormulaError, match=r"write I\(...\) around arithmetic, as in I\(x %|// 2\)"):
+        rp.glm(f"y ~ {term}", {"x": X, "y": POSITIVE})
+
+
+@pytest.mark.parametrize("arrays", [False, True])
+def test_an_offset_of_new_rows_in_another_order_is_refused(arrays):
+    data = pd.DataFrame({"x": X, "y": POSITIVE, "o": X * X}, index=np.arange(60) + 7)
+    fit = rp.glm(data.y, data[["x"]], offset=data.o) if arrays else rp.glm("y ~ x", data, offset="o")
+    new = data[["x", "o"]].head(4)
+    right = fit.predict(new[["x"]] if arrays else new, offset=new.o)
+    np.testing.assert_allclose(right, fit.fittedvalues.head(4))
+    with pytest.raises(rp.DataError, match="offset: its index differs from that of the data"):
+        fit.predict(new[["x"]] if arrays else new, offset=new.o.iloc[::-1])

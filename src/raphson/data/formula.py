@@ -293,6 +293,11 @@ class _RightSide:
                 f"formula: {token.text!r} in {short(self.source)} is not allowed between terms; write I(...) around a "
                 "comparison, as in I(x > 3)"
             )
+        if token.text in ("%", "//"):
+            raise FormulaError(
+                f"formula: {token.text!r} in {short(self.source)} is not allowed between terms; write I(...) around "
+                f"arithmetic, as in I(x {token.text} 2)"
+            )
         raise not_allowed(token.text, self.source, "formula")
 
 

@@ -12,7 +12,7 @@ from raphson.data.described import expect, read_info, saved_info, texts
 from raphson.data.design import DesignPlan, make_plan
 from raphson.data.evaluate import Evaluator, States, check_states
 from raphson.data.expressions import Expression
-from raphson.data.extras import array_argument, parse_argument
+from raphson.data.extras import array_argument, check_index, parse_argument
 from raphson.data.formula import Formula, parse_formula
 from raphson.data.matrices import note_design, read_design
 from raphson.data.messages import check_missing, listing, unknown_column
@@ -177,6 +177,7 @@ class FormulaSchema(Schema):
             If a column is missing or has another type, or a factor has a level that did not
             occur in the fit.
         """
+        check_index(new, offset, "offset")
         check_missing(missing, _MISSING)
         frame = read_table(_as_columns(new))
         table = Table(frame)
@@ -320,6 +321,7 @@ class ArraySchema(Schema):
         DataError
             If the number of columns differs, or there is something else than numbers.
         """
+        check_index(new, offset, "offset")
         check_missing(missing, _MISSING)
         new, labels = self._by_name(new)
         X, _ = read_design(new, None, "new data")
