@@ -11,6 +11,7 @@ import pytest
 import raphson as rp
 from raphson.data.pieces import Sample
 from raphson.data.products import dense
+from raphson.data.sample_rows import spread_rows
 
 SIZES = (300, 7, 500, 90)
 
@@ -67,9 +68,9 @@ def test_an_impossible_weight_is_named_by_the_same_row(folder, tmp_path):
 
 @pytest.mark.parametrize("n", [0, 10, 99, 100, 101, 201, 1_000])
 def test_a_stride_is_what_a_sample_comes_to(n):
-    sample = Sample(1, 50)
+    sample = Sample(1, 50, 1)
     for first in range(0, n, 20):
         sample.take(pd.DataFrame({"number": np.arange(first, min(first + 20, n))}), first)
     found = np.concatenate([one["number"] for one in sample.parts]) if sample.parts else np.zeros(0)
-    assert sample.every == Sample(1, 50).stride(n)
-    np.testing.assert_array_equal(found, np.arange(0, n, sample.every))
+    assert sample.every == Sample(1, 50, 1).stride(n)
+    np.testing.assert_array_equal(found, spread_rows(0, n, sample.every, 1))

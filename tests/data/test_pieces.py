@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from raphson.data.pieces import count, every, is_arrow, joined, pieces, together, variables_of
+from raphson.data.pieces import count, is_arrow, joined, pieces, taken, together, variables_of
 
 KINDS = {
     "batches": (pa.record_batch, True),
@@ -35,7 +35,7 @@ def test_pieces_have_the_size_asked_for_and_every_row_in_order(kind):
     assert [count(one) for one in found] == [4, 4, 4, 4, 4, 3]
     assert all(is_arrow(one) == arrow for one in found)
     np.testing.assert_array_equal(np.concatenate([values(one) for one in found]), np.arange(23.0))
-    np.testing.assert_array_equal(values(every(found[0], 1, 2)), [1.0, 3.0])
+    np.testing.assert_array_equal(values(taken(found[0], np.array([1, 3]))), [1.0, 3.0])
     np.testing.assert_array_equal(values(joined(found)), np.arange(23.0))
     assert list(pieces(tables[1:2], 4)) == []
 

@@ -139,9 +139,9 @@ def test_two_readings_lead_from_the_maximum_of_a_small_part(large, link, monkeyp
     monkeypatch.setattr("raphson.newton.estimate.part_rows", lambda *_: 5_000)
     monkeypatch.setattr("raphson.newton.part.SPARED", np.inf)
     family = rp.families.Binomial(link)
-    quick, whole = (rp.glm(*large, family=family, tol=tol, rows=rows) for tol, rows in ((1e-6, "part"), (1e-12, "all")))
+    quick, whole = (rp.glm(*large, family=family, tol=tol, rows=rows) for tol, rows in ((1e-5, "part"), (1e-12, "all")))
     assert (quick.path["rows"] == 100_000).sum() == 2 and quick.path["solver"].iloc[-1] == "part"
-    assert (abs(quick.params - whole.params) / whole.bse).max() < 1e-7
+    assert (abs(quick.params - whole.params) / whole.bse).max() < 1e-6
 
 
 def test_what_is_added_by_a_reading_is_read_for():

@@ -50,7 +50,8 @@ class Seen:
     def of(cls, source: Source, columns: Sequence[str], wanted: int, /, **more: Any) -> Self:
         """Before anything is read of these columns, of which a sample of `wanted` rows is kept."""
         n_rows = source.n_rows or 0
-        sampled = Sample(max(1, n_rows // wanted), wanted)
+        every = max(1, n_rows // wanted)
+        sampled = Sample(every, wanted, every)
         return cls(rows=MissingRows(n_rows), sampled=sampled, same=SameRows(tuple(columns)), **more)
 
     @property
@@ -80,7 +81,6 @@ class Seen:
         """Add what was found in rows that follow these ones, from their number on."""
         self.rows.absorb(other.rows)
         self.sampled.parts += other.sampled.parts
-        self.sampled.n_rows += other.sampled.n_rows
         self.same.join(other.same)
         # Their places are counted as if all the rows before them could be used.
         self.pieces += [replace(piece, start=piece.start - self.dropped) for piece in other.pieces]

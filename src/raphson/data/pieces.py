@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from raphson.data.arrow_table import ArrowTable, as_pandas
+from raphson.data.sample_rows import second_of_pair, spread_rows
 from raphson.data.values import Table
 from raphson.errors import DataError
 
@@ -98,11 +99,6 @@ def variables_of(rows: Rows) -> Table:
     return ArrowTable(rows) if is_arrow(rows) else Table(rows)
 
 
-def every(rows: Rows, first: int, step: int) -> Rows:
-    """Every `step`-th row from the `first`, as a copy: a slice would keep all of them in memory."""
-    return rows.take(np.arange(first, count(rows), step))
-
-
 def taken(rows: Rows, which: np.ndarray) -> Rows:
     """The rows at these positions."""
     return rows.take(which) if is_arrow(rows) else rows.iloc[which].reset_index(drop=True)
@@ -177,25 +173,35 @@ def _cut(rows: Rows, start: int, stop: int) -> Rows:
 
 @dataclass
 class Sample:
-    """Every `every`-th row of those so far; half of them once there are twice as many as wanted."""
+    """One row in each run of `every` rows; half of them once there are twice as many as wanted.
+
+    Attributes
+    ----------
+    every, wanted : rows of a run, and of the sample; at the end it has up to twice as many.
+    base : rows of a run at first.
+    parts : the rows, in order.
+    """
 
     every: int
     wanted: int
+    base: int
     parts: list[Rows] = field(default_factory=list)
-    n_rows: int = 0
 
     def stride(self, n_rows: int) -> int:
-        """What `every` comes to after so many rows: the sample has the rows whose numbers it divides."""
+        """What `every` comes to after so many rows."""
         every = self.every
         while -(-n_rows // every) > 2 * self.wanted:
             every *= 2
         return every
 
     def take(self, rows: Rows, first: int) -> None:
-        """Add rows, of which the first has this number."""
-        self.parts.append(every(rows, -first % self.every, self.every))
-        self.n_rows += count(self.parts[-1])
-        if self.n_rows > 2 * self.wanted:  # where the number of rows was not known
-            self.parts = [every(joined(self.parts), 0, 2)]
+        """Add rows, of which the first has this number; where the number of all was not known, after those before."""
+        # Copies: slices would keep all rows in memory.
+        self.parts.append(taken(rows, spread_rows(first, count(rows), self.every, self.base)))
+        longer = self.stride(first + count(rows))
+        while self.every < longer:
+            held = joined(self.parts)
+            pairs = np.arange(-(-count(held) // 2))
+            chosen = 2 * pairs + second_of_pair(pairs, self.every)
+            self.parts = [taken(held, chosen[chosen < count(held)])]
             self.every *= 2
-            self.n_rows = count(self.parts[0])

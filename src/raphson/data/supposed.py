@@ -18,10 +18,10 @@ from raphson.data.curve_streams import StreamedCurveData, curve_asked, curve_dat
 from raphson.data.design import make_plan
 from raphson.data.first_reading import Contradicted, FirstReading, LaterTotals
 from raphson.data.frames import FormulaArguments
-from raphson.data.pieces import Rows, count, every, joined, together, variables_of
+from raphson.data.pieces import Rows, count, joined, taken, together, variables_of
 from raphson.data.places import Piece
-from raphson.data.same_rows import SameRows
-from raphson.data.sample_rows import sample_rows
+from raphson.data.same_rows import SameRows, sums
+from raphson.data.sample_rows import sample_rows, spread_rows
 from raphson.data.seen_states import calls
 from raphson.data.several_streams import StreamedSeveral, asked_of, described
 from raphson.data.sources import Source
@@ -193,7 +193,8 @@ def _some_rows(source: Source, columns: tuple[str, ...], chosen: Sequence[int], 
     iteration over 10,000,000 rows of which each million was sorted by a covariate that took four readings for two.
     """
     first = [source.first_rows(part, columns, -(-wanted // len(chosen))) for part in chosen]
-    if not ordered([variables_of(one) for one in first], columns):
+    tables = [variables_of(one) for one in first]
+    if not ordered(tables, columns) and not repeated(tables, columns):
         return joined(first)
     places = min(source.parts, max(ORDERED_PLACES, source.parts // SHARE))
     return joined(
@@ -210,9 +211,14 @@ def _spread(source: Source, part: int, columns: Sequence[str], wanted: int) -> R
     step, start = max(1, source.part_rows[part] // wanted), 0
     found: list[Rows] = []
     for rows in source.read(part, columns, together(source.piece_rows, len(columns))):
-        found.append(every(rows, -start % step, step))
+        found.append(taken(rows, spread_rows(start, count(rows), step)))
         start += count(rows)
     return joined(found)
+
+
+def repeated(parts: Sequence[Table], columns: Sequence[str]) -> bool:
+    """Whether two parts have the same rows, as of data that are copies of fewer rows."""
+    return len({tuple(sums(part, columns)) for part in parts}) < len(parts)
 
 
 def ordered(parts: Sequence[Table], columns: Sequence[str]) -> bool:

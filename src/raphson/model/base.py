@@ -15,6 +15,7 @@ from raphson.cached import cached_property
 from raphson.choices import WeightsKind
 from raphson.data import ModelData
 from raphson.data.blocks import Block
+from raphson.data.sample_rows import spread_rows
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
@@ -267,8 +268,8 @@ class Model(Problem):
     # -- the iteration -----------------------------------------------------------------------------------------
 
     def subsampled(self, every: int) -> Self:
-        """The same model on every `every`-th row, from whose fit a large data set's iteration begins."""
-        return self.subset(slice(None, None, every))
+        """The same model on one of `every` rows, from whose fit a large data set's iteration begins."""
+        return self.subset(spread_rows(0, len(self.y), every))
 
     @property
     def covariates(self) -> np.ndarray | None:

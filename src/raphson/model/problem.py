@@ -134,7 +134,7 @@ class Problem(MultiStart):
         raise NotImplementedError
 
     def subsampled(self, every: int) -> Self:
-        """The same problem on every `every`-th row, from whose solution a large data set's iteration begins."""
+        """The same problem on one of `every` rows, from whose solution a large data set's iteration begins."""
         raise NotImplementedError
 
     @property

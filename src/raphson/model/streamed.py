@@ -146,9 +146,9 @@ class StreamedRows:
         return self._model.totals.count
 
     def subsampled(self, every: int) -> Any:
-        """The model of about every `every`-th row, in memory."""
+        """The model of about one of `every` rows, in memory."""
         beside = max(1, round(every * len(self.sample.y) / self._data.n_rows))
-        return self.sample if beside == 1 else self.sample.subset(slice(None, None, beside))
+        return self.sample if beside == 1 else self.sample.subsampled(beside)
 
     def subset(self, rows: slice | np.ndarray) -> Any:
         raise ModelError("data: streamed rows have no subsets; select the rows in a data frame and fit that")
