@@ -366,7 +366,7 @@ class LinearModel(_OfAFamily):
         any_case=True,
     )
     quadrature: int | None = option(
-        None, "nodes of Gauss-Hermite quadrature in place of Laplace's approximation", check=nodes, shell="NUMBER"
+        None, "nodes of Gauss-Hermite quadrature in place of Laplace's approximation", check=nodes, shell="COUNT"
     )
     start: Any = option(None, "starting values", shell="NUMBER,...")
     rows: choice.StartRows = option(

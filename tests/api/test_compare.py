@@ -214,5 +214,5 @@ def test_a_fit_with_its_bias_reduced_races_and_what_reads_batches_does_not_apply
     race = rp.compare(firth, ["newton", "fisher-scoring", "newton-cg", "adam"])
     assert race.table["status"].to_list() == ["converged"] * 3 + ["does not apply"]
     assert race.table["distance"].iloc[:3].max() < 1e-8 and "bias reduction" in race.notes["adam"]
-    with pytest.raises(ModelError, match="bias reduction is not a sum over rows"):
+    with pytest.raises(ModelError, match="with bias reduction, is not a sum over rows"):
         rp.glm("y ~ x", DATA, family="binomial", bias="firth", method="sgd")

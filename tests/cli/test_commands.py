@@ -252,6 +252,13 @@ def test_models_are_compared_on_the_rows_that_all_of_them_use(run, capsys, tmp_p
     assert large["statistic"] == pytest.approx(expected["statistic"].iloc[1], rel=1e-9)
 
 
+def test_the_nodes_of_quadrature_are_a_whole_number(run, capsys) -> None:
+    assert run("fit", "low ~ age + (1 | race)", BIRTHS, *BINOMIAL, "--quadrature", "15", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["llf"]
+    births = rp.datasets.load("births")
+    assert found == pytest.approx(rp.glm("low ~ age + (1 | race)", births, family="binomial", quadrature=15).llf)
+
+
 def test_predictions_are_of_the_population_or_of_new_groups_where_asked(run, capsys, tmp_path: Path) -> None:
     teeth, saved, new = datasets.path("teeth"), tmp_path / "fit.json", tmp_path / "new.csv"
     assert run("fit", "distance ~ age + (1 | child)", str(teeth), "--save", str(saved)) == 0

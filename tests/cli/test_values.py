@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
+from dataclasses import fields
 
 import pytest
 
 from raphson.cli.values import READERS, level, marks, separator
+from raphson.options import GLM, MLE, NETWORK, NLS
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,14 @@ def test_words_of_text_files() -> None:
     for text in ("0", "1", "95"):
         with pytest.raises(argparse.ArgumentTypeError, match="between 0 and 1"):
             level(text)
+
+
+def test_whole_numbers_are_read_as_whole_numbers() -> None:
+    found = []
+    for record in {one for door in (GLM, NLS, MLE, NETWORK) for one in door}:
+        for one in fields(record):
+            kinds = set(re.findall(r"\bint\b|\bfloat\b", str(one.type)))
+            shell = one.metadata["option"].shell
+            if kinds == {"int"} and shell and not shell.endswith("...") and READERS[shell] is not int:
+                found.append(one.name)
+    assert found == []

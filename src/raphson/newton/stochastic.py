@@ -114,8 +114,8 @@ class Task:
             )
         if model.objective is not likelihood:
             raise ModelError(
-                f"method: {name!r} reads batches of rows, but the penalty of bias reduction is not a sum over rows; "
-                "use method='newton', or 'gradient-descent' for a first-order method"
+                f"method: {name!r} reads batches of rows, but what is maximised where coefficients vary, or with bias "
+                "reduction, is not a sum over rows; use method='newton', or 'gradient-descent' for a first-order method"
             )
         if likelihood.penalty is not None or likelihood.bounds is not None:
             raise ModelError(f"method: {name!r} supports no penalty and no bounds; use method='newton'")
