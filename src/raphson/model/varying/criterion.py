@@ -50,6 +50,7 @@ from raphson.model.varying.moments import Moments, QuadraticMode
 from raphson.model.varying.quadratic import QuadraticDerivatives
 from raphson.model.varying.scales import Scale, scales_of
 from raphson.model.varying.tensors import Symmetric
+from raphson.numeric import one_blas_thread
 
 LOG_2PI = 1.8378770664093453
 
@@ -212,7 +213,11 @@ class Criterion(Objective):
 
     def evaluate(self, theta: np.ndarray, need: Need = VALUE) -> Evaluation:
         """V, its gradient, and minus its Hessian; "expected" is that matrix with its eigenvalues' absolute values."""
-        theta = np.asarray(theta, dtype=float)
+        # Threads of BLAS would wait for each other over matrices as small as these: profiles took ten times as long.
+        with one_blas_thread():
+            return self._evaluated(np.asarray(theta, dtype=float), need)
+
+    def _evaluated(self, theta: np.ndarray, need: Need) -> Evaluation:
         spot = self.at(theta)
         if spot is None:
             nothing = np.full(self.n_params, np.nan)
