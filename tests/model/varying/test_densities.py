@@ -16,6 +16,7 @@ RESPONSES = {
     "binomial": RNG.integers(0, 5, 60) / 4,
     "gamma": RNG.gamma(2.0, 1.0, 60),
     "inverse_gaussian": RNG.wald(2.0, 3.0, 60),
+    "tweedie": np.where(RNG.random(60) < 0.3, 0.0, RNG.gamma(2.0, 1.0, 60)),
 }
 
 
@@ -33,13 +34,14 @@ LINKS = [
     ("gamma", "inverse", ETA + 4.0),
     ("inverse_gaussian", "log", ETA),
     ("inverse_gaussian", "inverse_squared", ETA + 4.0),
+    ("tweedie", "log", ETA),
+    ("tweedie", "identity", ETA + 4.0),
 ]
 
 
 @pytest.mark.parametrize(("name", "link", "eta"), LINKS, ids=[f"{name}-{link}" for name, link, _ in LINKS])
 def test_each_derivative_is_that_of_the_one_before(name, link, eta):
-    family = families.resolve(name)
-    family = type(family)(link=link)
+    family = families.Tweedie(power=1.4, link=link) if name == "tweedie" else type(families.resolve(name))(link=link)
     density = Density(family, RESPONSES[name], None, None, "precision")
     h = 1e-5
     here, above, below = (density.at(at[None], 0.2, 4) for at in (eta, eta + h, eta - h))
@@ -63,7 +65,7 @@ def test_autodiff_agrees_with_what_is_written_out():
         np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-@pytest.mark.parametrize("family", ["gaussian", families.Gamma(link="log"), "negative_binomial"])
+@pytest.mark.parametrize("family", ["gaussian", families.Gamma(link="log"), "negative_binomial", "tweedie(1.6)"])
 def test_derivatives_by_the_scale(family):
     family = families.resolve(family)
     y = RESPONSES["poisson"] if family.name == "negative_binomial" else RESPONSES[family.name]
@@ -92,7 +94,24 @@ def test_large_shapes_keep_their_digits():
     assert abs(second / 60 - float(-exact + a * (1 - a * mpmath.polygamma(1, a)))) < 1e-12
 
 
-@pytest.mark.parametrize("name", ["quasipoisson", "tweedie(1.5)"])
+@pytest.mark.parametrize("name", ["quasipoisson", "tweedie(1)", "tweedie(2.5)"])
 def test_families_without_a_likelihood_are_refused(name):
     with pytest.raises(ModelError, match="family: expected"):
         Density(families.resolve(name), RESPONSES["poisson"], None, None, "precision")
+
+
+@pytest.mark.parametrize("kind", ["precision", "frequency"])
+def test_derivatives_of_tweedies_constants_with_weights(kind):
+    weight = RNG.integers(0, 4, 60).astype(float)
+    density, h = Density(families.resolve("tweedie(1.3)"), RESPONSES["tweedie"], weight, None, kind), 1e-4
+    here, above, below = (density.constants(at) for at in (0.2, 0.2 + h, 0.2 - h))
+    assert (above[0] - below[0]) / (2 * h) == pytest.approx(here[1], rel=1e-6)
+    assert (above[1] - below[1]) / (2 * h) == pytest.approx(here[2], rel=1e-6)
+
+
+def test_a_tweedie_family_with_the_power_of_another_one_is_that():
+    rows = [
+        Density(family, RESPONSES["gamma"], None, None, "precision").at(ETA[None], 0.3, 4)
+        for family in (families.Tweedie(power=2.0), families.Gamma(link="log"))
+    ]
+    assert rows[0].total == rows[1].total and rows[0].tau2 == rows[1].tau2

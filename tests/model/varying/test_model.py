@@ -25,6 +25,12 @@ def test_counts_that_vary_no_more_than_poisson_ones_give_the_poisson_fit(more):
     np.testing.assert_allclose(fit.bse, limit.bse, rtol=1e-10)
 
 
+def test_the_way_to_an_infinite_theta_is_short():
+    """Newton's steps in log θ add 1 to it each for ever: some 40 of them before one is known to be at infinity."""
+    fit = rp.glm("y ~ x + (1 | g)", counts(0.6), family="negative_binomial")
+    assert fit.n_iter <= 15
+
+
 def test_both_theta_and_a_standard_deviation_are_at_their_edges():
     fit = rp.glm("y ~ x + (1 | g)", counts(0.0), family="negative_binomial")
     smaller = rp.glm("y ~ x", counts(0.0), family="poisson")

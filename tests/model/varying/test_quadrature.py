@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import raphson as rp
 from raphson.model import families
 from raphson.model.objective import Need
 from raphson.model.varying.densities import Density
@@ -47,3 +48,25 @@ def test_the_integral(grouping_term):
         logs = w[rows] @ (model.density.y[rows, None] * eta - np.exp(eta)) - 0.5 * u * u - 0.5 * np.log(2 * np.pi)
         total += np.log(np.trapezoid(np.exp(logs - logs.max()), u)) + logs.max()
     assert abs(model.evaluate(theta).value - total) < 1e-9
+
+
+def test_nodes_beyond_the_domain_have_no_density(grouping_term):
+    """Roots of counts near 0: the effects' normal distribution reaches beyond 0, where the link is not defined."""
+    rng = np.random.default_rng(14)
+    g = rng.integers(0, 8, N)
+    y = rng.poisson(np.square(0.9 + 0.4 * rng.normal(size=8)[g])).astype(float)
+    density = Density(families.Poisson(link="sqrt"), y, None, None, "precision")
+    model = Quadrature(density, np.ones((N, 1)), [grouping_term("g", g)], None, False, nodes=25)
+    spot = model.at(np.array([0.9, 0.4]))
+    assert spot.derivatives.cut > 1e-9 and np.isfinite(spot.derivatives.gradient).all()
+    far = model.at(np.array([3.0, 0.1]))
+    assert far.derivatives.cut == 0.0
+
+
+def test_a_cut_integral_is_said_to_be_one():
+    rng = np.random.default_rng(14)
+    g = rng.integers(0, 8, 80)
+    y = rng.poisson(np.square(0.6 + 0.4 * rng.normal(size=8)[g])).astype(float)
+    fit = rp.glm("y ~ 1 + (1 | g)", {"y": y, "g": g}, family=families.Poisson(link="sqrt"))
+    assert fit.converged and "cut off" in " ".join(fit._reading.remarks)
+    assert "quadrature=25" not in " ".join(fit._reading.remarks)

@@ -14,7 +14,7 @@ from raphson.choices import Information
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
 from raphson.data.varying.term import VaryingTerm
-from raphson.errors import ModelError, RefusedName, visible
+from raphson.errors import ConvergenceError, ModelError, RefusedName, visible
 from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
@@ -366,6 +366,8 @@ def varying_state(
 ) -> FitState:
     """The state of a new fit: its θ are all coefficients β, then the entries of all Λ and the scale of the family."""
     model, result = found.model, found.result
+    if model.criterion.at(result.theta) is None:
+        raise ConvergenceError(f"the iteration ended where the criterion has no value: {model.stuck_at_edge}")
     whole = model.whole(result.theta)
     free = model.whole_mask(result.free)
     evaluation = replace(
@@ -380,6 +382,8 @@ def varying_state(
     if signs is not None:
         infinite[: len(signs)], status = signs, Status.SEPARATED
     note = Status.SEPARATED.advice if signs is not None else found.note
+    if signs is None and model.at_wall(result.theta):
+        status, note = Status.SEARCH_FAILED, model.stuck_at_edge
     if not status.converged and model.exact(result.theta):
         note = WITHOUT_ERROR
     estimate = replace(found, result=converted, infinite=infinite, status=status, note=note)

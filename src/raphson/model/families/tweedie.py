@@ -68,7 +68,8 @@ class Tweedie(PositiveMean):
         # y exp((1-p) eta)/(1-p) - exp((2-p) eta)/(2-p) with the log link
         return self.link.name == "log" and bool(1 <= self.power <= 2)
 
-    def _named(self) -> Family | None:
+    @property
+    def named(self) -> Family | None:
         named = {0.0: Gaussian, 1.0: Poisson, 2.0: Gamma, 3.0: InverseGaussian}.get(float(self.power))
         return None if named is None else named(link=self.link)
 
@@ -135,18 +136,27 @@ class Tweedie(PositiveMean):
     def log_base(self, y: np.ndarray, weight: np.ndarray, size: np.ndarray | None, dispersion: float) -> np.ndarray:
         # The log density at mean = y, where the unit deviance is 0.
         p = float(self.power)
-        named = self._named()
+        named = self.named
         if named is not None:
             return named.saturated_base(y, weight, size, dispersion)
         if not 1 < p < 2:
             # Stable distributions: the series of their densities alternate and cancel, so there is no density.
             return np.full(np.shape(y), np.nan)
-        return _series_at_mean(np.asarray(y, dtype=np.float64), p, dispersion / weight)
+        return _series_at_mean(np.asarray(y, dtype=np.float64), p, dispersion / weight)[0]
+
+    def normalizer_slopes(self, y: np.ndarray, dispersion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The first two derivatives of the log density at mean = y by the logarithm of the dispersion, for 1 < p < 2.
+
+        Each log W_j falls by 1 + α as log φ rises by 1, so that they are −(1 + α) E j and (1 + α)² Var j, with weights
+        proportional to W_j, and those of the part that is proportional to 1/φ.
+        """
+        _, first, second = _series_at_mean(np.asarray(y, dtype=np.float64), float(self.power), dispersion)
+        return first, second
 
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> Tails:
-        named = self._named()
+        named = self.named
         if named is None:
             return super().log_tails(y, mean, dispersion, size)
         return named.log_tails(y, mean, dispersion, size)
@@ -154,7 +164,7 @@ class Tweedie(PositiveMean):
     def sample(
         self, rng: Generator, eta: np.ndarray, mean: np.ndarray, scale: np.ndarray, size: np.ndarray | None, count: int
     ) -> np.ndarray:
-        named, p = self._named(), float(self.power)
+        named, p = self.named, float(self.power)
         if named is not None:
             return named.sample(rng, eta, mean, scale, size, count)
         if not 1 < p < 2:
@@ -168,7 +178,7 @@ class Tweedie(PositiveMean):
         self, y: np.ndarray, mean: np.ndarray, weight: np.ndarray | None, weights_kind: str = "precision"
     ) -> float:
         p = float(self.power)
-        named = self._named()
+        named = self.named
         if named is not None:
             return named.ml_dispersion(y, mean, weight, weights_kind)
         if not 1 < p < 2:
@@ -181,7 +191,7 @@ class Tweedie(PositiveMean):
     def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
         from scipy.optimize import minimize_scalar
 
-        named, p = self._named(), float(self.power)
+        named, p = self.named, float(self.power)
         if named is not None:
             return named.dispersion_of(deviance, y, weight, weights_kind)
         if not 1 < p < 2:
@@ -207,7 +217,8 @@ def _host_value(y: np.ndarray, mean: np.ndarray, p: float) -> np.ndarray:
     return np.where(y > 0, inner, -(mean ** (2 - p)) / (2 - p))
 
 
-def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarray:
+def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # With its first two derivatives by the logarithm of the dispersion.
     # The log density of a compound Poisson-gamma response at mean = y, by the series of Dunn & Smyth
     # (2005, Statistics and Computing 15, eq. 16-17): log f = log sum_j W_j - log y
     # + y^(2-p)/dispersion [1/(1-p) - 1/(2-p)] for y > 0, with alpha = (2-p)/(p-1) and
@@ -216,10 +227,10 @@ def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarr
     # W_j peaks near j = y^(2-p)/(dispersion (2-p)) and falls on both sides like a normal density with
     # variance j/(1 + alpha): terms beyond 12 standard deviations and 40 more are below 1e-17.
     y, dispersion = np.broadcast_arrays(y, dispersion)
-    result = np.zeros(y.shape)
+    result, first_slope, second_slope = (np.zeros(y.shape) for _ in range(3))
     positive = np.flatnonzero(y > 0)
     if positive.size == 0:
-        return result
+        return result, first_slope, second_slope
     alpha = (2 - p) / (p - 1)
     y, phi = y[positive], dispersion[positive]
     log_z = alpha * (np.log(y) - np.log(p - 1)) - (1 + alpha) * np.log(phi) - np.log(2 - p)
@@ -227,7 +238,8 @@ def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarr
     reach = 12.0 * np.sqrt(peak) + 40.0
     first = np.maximum(1.0, np.floor(peak - reach))
     count = np.ceil(peak + reach) - first
-    linear = y ** (2 - p) / phi * (1 / (1 - p) - 1 / (2 - p)) - np.log(y)
+    bent = y ** (2 - p) / phi * (1 / (1 - p) - 1 / (2 - p))
+    linear = bent - np.log(y)
     # Rows with similar numbers of terms are summed together, so that no table holds more than a million.
     order = np.argsort(count)
     at = 0
@@ -238,6 +250,11 @@ def _series_at_mean(y: np.ndarray, p: float, dispersion: np.ndarray) -> np.ndarr
         rows = order[at:stop]
         j = first[rows, None] + np.arange(int(count[rows[-1]]))
         log_w = j * log_z[rows, None] - special.gammaln(j + 1) - special.gammaln(alpha * j)
-        result[positive[rows]] = special.logsumexp(log_w, axis=1) + linear[rows]
+        total = np.asarray(special.logsumexp(log_w, axis=1))
+        result[positive[rows]] = total + linear[rows]
+        share = np.exp(log_w - total[:, None])
+        mean = np.sum(share * j, axis=1)
+        first_slope[positive[rows]] = -(1 + alpha) * mean - bent[rows]
+        second_slope[positive[rows]] = (1 + alpha) ** 2 * np.sum(share * (j - mean[:, None]) ** 2, axis=1) + bent[rows]
         at = stop
-    return result
+    return result, first_slope, second_slope

@@ -30,7 +30,7 @@ with ṡ_j = −Wη_j, and sᵀA_jkv in ∂_jkh: the second derivative of the mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +44,7 @@ from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
 from raphson.model.varying.algebra import Eliminated, Factor
 from raphson.model.varying.densities import Density, Rows
 from raphson.model.varying.derivatives import Derivatives
+from raphson.model.varying.interior import interior
 from raphson.model.varying.layout import Blocks, Layout, times, times_right, transposed
 from raphson.model.varying.mode import Mode, climb
 from raphson.model.varying.moments import Moments, QuadraticMode
@@ -116,6 +117,8 @@ class Criterion(Objective):
         self.begin = np.zeros(self.layout.size)
         """Where the first climb to a mode starts."""
         self._last: np.ndarray | None = None
+        self._best: tuple[float, np.ndarray] | None = None
+        """The largest value so far, and its mode."""
         self._spot: Spot | None = None
 
     def with_responses(self, y: np.ndarray) -> Criterion:
@@ -126,7 +129,7 @@ class Criterion(Objective):
         made = copy(self)
         for name in ("joint", "moments"):
             vars(made).pop(name, None)
-        made.density, made._spot, made._last = self.density.with_responses(y), None, None
+        made.density, made._spot, made._last, made._best = self.density.with_responses(y), None, None, None
         if not self.restricted:
             made.joint = self.joint.with_responses(y)
         elif made.density.quadratic:
@@ -242,16 +245,28 @@ class Criterion(Objective):
         if self._spot is not None and np.array_equal(self._spot.theta, theta):
             return self._spot
         inner_problem = Inner(self, theta)
-        start = self.begin if self._last is None else self._last
-        mode = inner_problem.climb(start)
-        if mode is None and self._last is not None:
-            mode = inner_problem.climb(self.begin)
+        mode = next((found for v in self._starts(theta) if (found := inner_problem.climb(v)) is not None), None)
         if mode is None or mode.factor.log_det is None:
             return None
         self._last = mode.v
         flat = 0.5 * LOG_2PI * self.columns_of[-1].stop if self.restricted else 0.0
         self._spot = Spot(theta.copy(), mode, mode.value - 0.5 * mode.factor.log_det + flat)
+        if self._best is None or self._spot.value > self._best[0]:
+            self._best = self._spot.value, mode.v
         return self._spot
+
+    def _starts(self, theta: np.ndarray) -> Iterator[np.ndarray]:
+        """Where the inner climb may begin: the last mode, the best one, no effects, and β with possible means."""
+        if self._last is not None:
+            yield self._last
+        if self._best is not None and self._best[1] is not self._last:
+            yield self._best[1]
+        yield self.begin
+        if self.restricted and self.X.shape[1] and self.density.n_predictors == 1:
+            tau = float(theta[-1]) if self.density.has_tau else 0.0
+            v = np.zeros(self.layout.size)
+            v[self.layout.place_of_fixed] = interior(self.density, self.X, self.offset[0], tau)
+            yield v
 
     # -- Λ -------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,10 @@ LARGE_SHAPE = 1e4
 """From here on 1 − a ψ'(a) = −1/(2a) − 1/(6a²) + O(a⁻⁴) to all digits; its difference would lose them."""
 
 
+NORMALISED = ("gaussian", "gamma", "inverse_gaussian")
+"""Families with a dispersion whose constants are elementary."""
+
+
 @dataclass
 class Rows:
     """Σ log f, and row derivatives of log f by its predictors, each (n,) and weighted. τ comes after the predictors.
@@ -69,6 +73,7 @@ class Density:
     def __init__(
         self, family: Any, y: np.ndarray, weight: np.ndarray | None, size: np.ndarray | None, kind: str
     ) -> None:
+        family = _as_named(family)
         self.family, self.y, self.given, self.size, self.kind = family, y, weight, size, kind
         w = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=float)
         self.present = w > 0
@@ -92,10 +97,11 @@ class Density:
                 f"family: expected a family with one predictor where effects vary; got {family.name!r}. Fit the levels "
                 "two at a time with family='binomial', or leave the varying effects out"
             )
-        if self.scaled and family.name not in ("gaussian", "gamma", "inverse_gaussian"):
+        if self.scaled and not (family.name in NORMALISED or _between(family)):
             raise ModelError(
                 f"family: expected a family whose likelihood is known as a function of its dispersion, where effects "
-                f"vary; got {family.name!r}. Choose 'gaussian', 'gamma', 'inverse_gaussian' or 'negative_binomial'"
+                f"vary; got {family!r}. Choose 'gaussian', 'gamma', 'inverse_gaussian', 'negative_binomial', or "
+                "'tweedie(p)' with 1 < p < 2"
             )
 
     def with_responses(self, y: np.ndarray) -> Density:
@@ -105,6 +111,12 @@ class Density:
     @property
     def has_tau(self) -> bool:
         return self.scaled or self.joint
+
+    @cached_property
+    def walled(self) -> bool:
+        """Whether some predictors are outside of the link's domain."""
+        ends = (np.full(len(self.y), one) for one in (-5.0, 5.0))
+        return not all(np.isfinite(self.at(eta[None], 0.0, 2).total) for eta in ends)
 
     # -- constants -----------------------------------------------------------------------------------------------
 
@@ -119,6 +131,8 @@ class Density:
         if not self.scaled:
             return self._base, 0.0, 0.0
         w, copies = self.weight, self.kind != "precision"
+        if _between(self.family):
+            return self._constant_of_tweedie(phi)
         if self.family.name != "gamma":
             count = float(np.sum(w)) if copies else float(np.count_nonzero(self.present))
             return self._base - 0.5 * count * float(np.log(phi)), -0.5 * count, 0.0
@@ -131,6 +145,14 @@ class Density:
         bent = np.where(a < LARGE_SHAPE, a * (1.0 - a * polygamma(1, np.minimum(a, LARGE_SHAPE))), -0.5 - 1.0 / (6 * a))
         total = float(np.sum(np.where(self.present, made, 0.0)))
         return total, -times * float(np.sum(first)), times * float(np.sum(first + bent))
+
+    def _constant_of_tweedie(self, phi: float) -> tuple[float, float, float]:
+        own, copies = np.where(self.present, self.weight, 1.0), self.kind != "precision"
+        made = self.family.log_normalizer(self.y, self.given, self.size, phi, self.kind)
+        slopes = self.family.normalizer_slopes(self.y, np.full(len(self.y), phi) if copies else phi / own)
+        times = self.weight if copies else self.present
+        first, second = (float(np.sum(times * np.where(self.present, one, 0.0))) for one in slopes)
+        return float(np.sum(np.where(self.present, made, 0.0))), first, second
 
     def constants(self, tau: float) -> tuple[float, float, float]:
         """Σ c(w, φ) and its first two derivatives by τ."""
@@ -232,6 +254,17 @@ def _higher(out: Rows, third: Any, fourth: Any, by_tau: Any, by_tau_eta: Any, sc
     """Take in ∂³_η, ∂⁴_η, ∂²_η∂_τ, ∂³_η∂_τ, ∂_η∂²_τ and ∂²_η∂²_τ of the log density."""
     out.third |= {(0, 0, 0): -third, (0, 0, 1): -by_tau, (0, 1, 1): -score_tau2}
     out.fourth |= {(0, 0, 0, 0): -fourth, (0, 0, 0, 1): -by_tau_eta, (0, 0, 1, 1): -by_tau2}
+
+
+def _between(family: Any) -> bool:
+    """Whether it is a Tweedie family of a Poisson number of gamma variables, whose density is a convergent series."""
+    return family.name == "tweedie" and bool(1.0 < family.power < 2.0)
+
+
+def _as_named(family: Any) -> Any:
+    """A Tweedie family whose power makes it another one with a dispersion, as that."""
+    named = family.named if family.name == "tweedie" else None
+    return family if named is None or named.dispersion_fixed else named
 
 
 # -- the canonical links, at the least cost ----------------------------------------------------------------------

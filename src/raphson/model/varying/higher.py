@@ -48,6 +48,10 @@ def third_and_fourth(family: Any, y: np.ndarray, eta: np.ndarray) -> tuple[Any, 
         r = np.exp(-m)
         q = y * r * r
         return compose((q - r, r - 2.0 * q, 4.0 * q - r, r - 8.0 * q), tower)
+    if family.name == "tweedie":
+        a, b = 1.0 - float(family.power), 2.0 - float(family.power)
+        by_y, by_mean = y * np.exp(a * m), np.exp(b * m)
+        return compose([a**k * by_y - b**k * by_mean for k in range(4)], tower)
     return None
 
 

@@ -20,6 +20,10 @@ from raphson.model.varying.tensors import Symmetric
 STEPS, HALVINGS = 60, 15
 """Largest number of steps, and of halvings of one."""
 
+SMALL, FEW = 2.0**-8, 2
+"""Share of a step, and how many steps of no more, after which the mode is taken to lie at the edge of the link's
+domain: there each step is half of the way that is left. Inside of it few steps are halved, and none so often."""
+
 FLOOR = 1e-10
 """Decrement from which on a full step, which squares it, leads to rounding: 1e-20 of a standard error."""
 
@@ -76,7 +80,7 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
     value = rows.total - problem.penalty(v)
     if not np.isfinite(value):
         return None
-    last = False
+    last, small = False, 0
     for _ in range(STEPS):
         K, factor = problem.hessian(rows.weight)
         if factor.log_det is None:
@@ -101,6 +105,9 @@ def climb(problem: Any, v: np.ndarray, order: int) -> Mode | None:
                 break
             size *= 0.5
         else:
+            return None
+        small += size <= SMALL
+        if small == FEW:
             return None
         last = size == 1.0 and decrement < FLOOR
         v, eta, rows, value = there, eta_there, rows_there, value_there

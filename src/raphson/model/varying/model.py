@@ -11,6 +11,7 @@ import numpy as np
 from raphson.cached import cached_property
 from raphson.data.products import dense
 from raphson.data.varying.term import VaryingTerm
+from raphson.errors import ConvergenceError
 from raphson.frozen import frozen
 from raphson.linalg import independent
 from raphson.model.base import Model
@@ -22,7 +23,7 @@ from raphson.model.varying.corner import way_out
 from raphson.model.varying.criterion import Criterion
 from raphson.model.varying.densities import Density
 from raphson.model.varying.edge import edge_of
-from raphson.model.varying.quadrature import Quadrature, one_by_one
+from raphson.model.varying.quadrature import IntegralDerivatives, Quadrature, one_by_one
 from raphson.model.varying.results import AtMaximum
 from raphson.model.varying.start import starting_values
 
@@ -38,6 +39,24 @@ EXACT = 1e-14
 
 SHARE = 1e-4
 """Share of the counts' variance below which what the negative binomial adds to the Poisson's may be on its way to 0."""
+
+SUSPICIOUS, RISING, SETTLING = 1e-2, 1e-8, 4
+"""The share from which on a θ that still grows is suspected to do so for ever, the slope that counts as growth, and how
+many steps the others are given at a large θ."""
+
+OBSERVED = Need(kinds=("observed",))
+
+WALL = 1e-7
+"""How far from the edge of the link's domain a predictor may be to be taken to lie at it."""
+
+FELT = 1e-4
+"""Share of a node beside the edge of the link's domain from which on the integral is felt to be cut off there."""
+
+CUT = (
+    "the normal distribution of the effects reaches beyond what the {link} link allows, so that the likelihood is cut "
+    "off there and the quality of its approximation is not known; a link that is defined for every η, such as 'log' or "
+    "'logit', has no such edge"
+)
 
 CHECKED_BY, DOUBTFUL = 9, 0.2
 """Nodes of the quadrature that Laplace's approximation is checked by, and how far, in standard errors, it may move the
@@ -164,10 +183,22 @@ class VaryingModel(GeneralisedLinearModel):
 
     def start(self, need: Need, plain: bool = False) -> Evaluation:
         """The criterion after some steps of expectation and maximisation."""
-        return self.objective.evaluate(starting_values(self.criterion), need)
+        found = self.objective.evaluate(starting_values(self.criterion), need)
+        if not np.isfinite(found.value) and self.criterion.density.walled:
+            raise ConvergenceError(f"start: found no values to start from, as {self.stuck_at_edge}")
+        return found
 
     def suspects_infinity(self, evaluation: Evaluation) -> bool:
-        return False
+        """Whether a negative binomial's θ seems to be on its way to infinity, where each step adds 1 to its log."""
+        if not self.criterion.density.joint or not evaluation.finite:
+            return False
+        return bool(evaluation.theta[-1] > self._suspicious and evaluation.score[-1] > RISING)
+
+    @cached_property
+    def _suspicious(self) -> float:
+        """The log θ from which on 1/θ adds no more than SUSPICIOUS to the variance, with y (y − 1) for μ²."""
+        y, w = self.y, self.row_weight
+        return float(np.log(max(w @ (y * (y - 1.0)), 1e-300) / max(float(w @ y), 1e-300) / SUSPICIOUS))
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
         """Whether the iteration came to a corner of a tensor product that is no maximum."""
@@ -185,7 +216,20 @@ class VaryingModel(GeneralisedLinearModel):
         return np.zeros(self.n_coefficients, dtype=bool)
 
     def advice(self, status: Any) -> str:
+        if status.value == "search failed" and self.criterion.density.walled:
+            return self.stuck_at_edge
         return ADVICE if status.value == "boundary" else str(status.advice)
+
+    @property
+    def stuck_at_edge(self) -> str:
+        """The message for a criterion that ends where a mean reaches the edge of what the link allows."""
+        if self.nodes is not None:
+            return CUT.format(link=self.family.link_name)
+        return (
+            f"the likelihood is highest where some mean of the {self.family.name} family is at the edge of what the "
+            f"{self.family.link_name} link allows, and Laplace's approximation ends there; choose a link that is "
+            "defined for every η, such as 'log' or 'logit', or leave varying terms out"
+        )
 
     def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
         return []
@@ -206,7 +250,8 @@ class VaryingModel(GeneralisedLinearModel):
         """The model of counts that vary no more than Poisson ones, to which a θ that runs to infinity leads.
 
         Where 1/θ adds a small share SHARE to the variance, the criterion still rises by log θ if the maximum is at
-        infinity; nearer to it the slope would drown in rounding.
+        infinity; nearer to it the slope would drown in rounding. On the way there the others are first brought to their
+        maximum at that θ.
         """
         if not self.criterion.density.joint or not np.isfinite(theta).all():
             return None
@@ -214,11 +259,14 @@ class VaryingModel(GeneralisedLinearModel):
         _, squares, total = self.conditional(maximum).limit_evidence(maximum.beta_of_all(self.kept))
         with np.errstate(all="ignore"):
             farthest = float(np.log(squares / total / SHARE))
-        if not theta[-1] >= farthest:
+        if not theta[-1] >= farthest and not self.suspects_infinity(self.criterion.evaluate(theta)):
             return None
         nearer = np.append(theta[:-1], farthest)
+        if theta[-1] < farthest:
+            nearer = self._settled(nearer)
         if not self.criterion.evaluate(nearer).score[-1] > 0:
             return None
+        theta = nearer if theta[-1] < farthest else theta
         note = (
             "the responses vary no more than poisson ones: theta runs to infinity; this is the poisson fit, its limit"
         )
@@ -227,6 +275,22 @@ class VaryingModel(GeneralisedLinearModel):
         model = replace(self, family=family, held=held, noted=(*self.noted, note), shared={})
         signs = np.append(np.zeros(len(theta) - 1), 1.0)
         return Limit("boundary", model, signs, None, "; ".join(model.noted), theta[:-1])
+
+    def _settled(self, theta: np.ndarray) -> np.ndarray:
+        """θ after a few of Newton's steps in all but its last entry, as far as each raises the criterion."""
+        free = np.append(np.ones(len(theta) - 1, dtype=bool) if self.held is None else ~self.held[:-1], False)
+        here = self.criterion.evaluate(theta, OBSERVED)
+        for _ in range(SETTLING):
+            M = here.information["observed"].matrix[np.ix_(free, free)] if here.finite else np.zeros((1, 1))
+            if not np.linalg.eigvalsh(M)[0] > 0:
+                break
+            there = here.theta.copy()
+            there[free] += np.linalg.solve(M, here.score[free])
+            tried = self.criterion.evaluate(there, OBSERVED)
+            if not tried.value >= here.value:
+                break
+            here = tried
+        return here.theta
 
     def separated(self, maximum: AtMaximum) -> np.ndarray | None:
         """(p,) signs of the coefficients that are infinite, as the design separates responses; None where it does not.
@@ -250,19 +314,35 @@ class VaryingModel(GeneralisedLinearModel):
             return False
         return bool(np.exp(theta[-1]) <= EXACT * max(float(np.mean(self.y**2)), 1e-300))
 
+    def at_wall(self, theta: np.ndarray) -> bool:
+        """Whether some mean is at the edge of what the link allows, where the mode is none."""
+        density = self.criterion.density
+        if not density.walled:
+            return False
+        spot = self.criterion.at(theta)
+        assert spot is not None
+        eta, tau = spot.mode.eta, float(theta[-1]) if density.has_tau else 0.0
+        return not all(np.isfinite(density.at(eta + side * WALL, tau, 2).total) for side in (-1.0, 1.0))
+
     def doubts(self, maximum: AtMaximum) -> list[str]:
         """What makes Laplace's approximation doubtful: how far quadrature would move the estimates.
 
         That is known for one coefficient a level, by one Newton step of its criterion.
         """
         criterion, known = maximum.criterion, one_by_one(self.varying)
+        if self.nodes is not None and isinstance(found := maximum.derivatives, IntegralDerivatives):
+            return [CUT.format(link=self.family.link_name)] if found.cut > FELT else []
         if self.restricted or self.nodes is not None or criterion.density.quadratic or not known:
             return []
         given = criterion.density, criterion.designs, criterion.terms, criterion.offset, False
         finer = Quadrature(*given, nodes=CHECKED_BY)
         with np.errstate(all="ignore"):  # nodes may lie outside of the link's domain
-            gradient = finer.evaluate(maximum.theta).score
+            spot = finer.at(maximum.theta)
+            assert spot is not None and isinstance(spot.derivatives, IntegralDerivatives)
+            gradient = spot.derivatives.gradient
             moved = float(np.sqrt(gradient @ maximum.cov @ gradient))
+        if spot.derivatives.cut > FELT:
+            return [CUT.format(link=self.family.link_name)]
         if not DOUBTFUL < moved < np.inf:
             return []
         return [

@@ -21,6 +21,7 @@ import numpy as np
 from raphson.data.varying.term import VaryingTerm
 from raphson.model.varying.criterion import LOG_2PI, Criterion, Spot
 from raphson.model.varying.derivatives import Derivatives
+from raphson.model.varying.tensors import Symmetric
 
 
 class Quadrature(Criterion):
@@ -64,12 +65,14 @@ class IntegralDerivatives(Derivatives):
         self.u = mode.v[:, None] + width[:, None] * x
         self.sigma = float(spot.theta[criterion.p])
         self.fixed = mode.eta[0] - self.sigma * self.z * mode.v[self.codes]
-        logs = np.stack([np.bincount(self.codes, self._rows(k, 2).each, self.groups) for k in range(len(x))], axis=1)
+        logs = np.stack([np.bincount(self.codes, self._logs(k), self.groups) for k in range(len(x))], axis=1)
         logs += np.log(weights) + x * x - 0.5 * self.u**2 - 0.5 * LOG_2PI + np.log(width)[:, None]
         largest = logs.max(axis=1, keepdims=True)
         shares = np.exp(logs - largest)
         total = shares.sum(axis=1, keepdims=True)
         self.shares = shares / total
+        self.cut = _cut(self.shares, np.isneginf(logs))
+        """The largest share of a node beside one beyond the link's domain, where the density is 0."""
         constant = criterion.density.constants(self.tau)[0]
         self.value = float(np.sum(largest) + np.sum(np.log(total))) + constant
         self._sum()
@@ -77,6 +80,22 @@ class IntegralDerivatives(Derivatives):
     def _rows(self, k: int, order: int) -> Any:
         eta = self.fixed + self.sigma * self.z * self.u[self.codes, k]
         return self.criterion.density.at(eta[None], self.tau, order)
+
+    def _logs(self, k: int) -> np.ndarray:
+        """The rows' log densities at a node; −∞ outside of the link's domain."""
+        each = self._rows(k, 2).each
+        return np.where(np.isfinite(each), each, -np.inf) if self.criterion.density.walled else each
+
+    def _inside(self, k: int, order: int) -> Any:
+        """The rows at a node, with zeros for those of a group of which one is outside of the link's domain."""
+        rows = self._rows(k, order)
+        if self.cut:
+            inside = self.shares[self.codes, k] > 0
+            rows.score = [np.where(inside, one, 0.0) for one in rows.score]
+            rows.weight = Symmetric({at: np.where(inside, one, 0.0) for at, one in rows.weight.items()})
+            if rows.each_tau is not None:
+                rows.each_tau, rows.each_tau2 = (np.where(inside, one, 0.0) for one in (rows.each_tau, rows.each_tau2))
+        return rows
 
     def _sum(self) -> None:
         """The sums over nodes of gradient and Hessian."""
@@ -88,7 +107,7 @@ class IntegralDerivatives(Derivatives):
         second = 0.0
         columns = [*criterion.X.T, self.z]
         for k in range(self.u.shape[1]):
-            rows, share, u = self._rows(k, 3), self.shares[:, k], self.u[:, k]
+            rows, share, u = self._inside(k, 3), self.shares[:, k], self.u[:, k]
             own, at = share[self.codes], u[self.codes]
             a = np.empty((G, J))
             for j, column in enumerate(columns):
@@ -120,3 +139,12 @@ class IntegralDerivatives(Derivatives):
                 H[at, -1] += part
                 H[-1, at] += part
         self.gradient, self.hessian = gradient, H
+
+
+def _cut(shares: np.ndarray, outside: np.ndarray) -> float:
+    if not outside.any():
+        return 0.0
+    beside = np.zeros_like(outside)
+    beside[:, 1:] |= outside[:, :-1]
+    beside[:, :-1] |= outside[:, 1:]
+    return float(np.max(shares[beside & ~outside], initial=1e-300))

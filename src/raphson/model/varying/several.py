@@ -36,7 +36,7 @@ class SeveralDensity:
         :class:`raphson.model.likelihood.model.LikelihoodModel`.
     """
 
-    scaled = joint = quadratic = has_tau = False
+    scaled = joint = quadratic = has_tau = walled = False
 
     def __init__(
         self, family: LikelihoodFamily, y: np.ndarray, weight: np.ndarray | None, extra: tuple[np.ndarray, ...]

@@ -12,15 +12,38 @@ from typing import Any
 import numpy as np
 
 from raphson.model.varying.criterion import Criterion, Inner
+from raphson.model.varying.interior import interior, weighted_fit, weights
 from raphson.model.varying.mode import sum_of_squares
 
 EM_STEPS, SETTLED = 2, 0.1
 """Largest number of the steps, and the largest change of the logarithm of an entry or of τ after which no more are
 taken: from there Newton's are better."""
 
+HALVINGS = 10
+"""Of the standard deviations, until there is a mode."""
+
 
 def starting_values(criterion: Criterion) -> np.ndarray:
-    """θ to start the outer iteration from."""
+    """θ to start the outer iteration from.
+
+    Where a link has a domain there may be no mode inside of it; the less coefficients vary, the nearer it is to that of
+    the model in which none does.
+    """
+    theta = _after_steps(criterion)
+    if criterion.at(theta) is not None:
+        return theta
+    own, nearer = criterion.own_entries, theta.copy()
+    for _ in range(HALVINGS):
+        nearer[own] *= 0.5
+        if criterion.p:
+            tau = float(theta[-1]) if criterion.density.has_tau else 0.0
+            nearer[: criterion.p] = interior(criterion.density, criterion.X, criterion.offset[0], tau)
+        if criterion.at(nearer) is not None:
+            return nearer
+    return theta
+
+
+def _after_steps(criterion: Criterion) -> np.ndarray:
     density = criterion.density
     # the coefficients β are found with the others, whichever of the criteria is to be maximised
     joint = criterion.joint
@@ -32,7 +55,8 @@ def starting_values(criterion: Criterion) -> np.ndarray:
         theta[-1] = float(eta[1][0])
     if density.scaled:
         theta[-1] = _first_dispersion(density, joint, eta[0])
-    weight = _weights(density, eta[0], theta[-1] if density.has_tau else 0.0)
+    tau = theta[-1] if density.has_tau else 0.0
+    weight = weights(density, eta[0], tau)
     for scale, term in zip(joint.scales, criterion.terms, strict=True):
         level = weight @ term.columns**2 / term.n_levels
         sizes = 1.0 / np.sqrt(np.where(level > 0, level, 1.0))
@@ -42,7 +66,7 @@ def starting_values(criterion: Criterion) -> np.ndarray:
             theta[scale.own] = scale.entries(np.diag(sizes**2))
     v = np.zeros(joint.layout.size)
     fixed = joint.layout.place_of_fixed
-    v[fixed] = _weighted_fit(criterion.X, eta[0] - joint.offset[0], weight)
+    v[fixed] = interior(density, criterion.X, joint.offset[0], tau)
     for _ in range(EM_STEPS):
         problem = Inner(joint, theta)
         mode = problem.climb(v, 2)
@@ -58,22 +82,10 @@ def starting_values(criterion: Criterion) -> np.ndarray:
     return theta if criterion.restricted else np.concatenate([beta, theta])
 
 
-def _weights(density: Any, eta: np.ndarray, tau: float) -> np.ndarray:
-    """The rows' W, 0 where it is no weight."""
-    weight = density.at(eta[None], tau, 2).weight[0, 0]
-    return np.where(np.isfinite(weight) & (weight > 0), weight, 0.0)
-
-
-def _weighted_fit(X: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    # by cross-products, whose digits are enough for a start
-    weighted = X.T * weight
-    return np.linalg.lstsq(weighted @ X, weighted @ z, rcond=None)[0]
-
-
 def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:
     """log φ from the residuals of the fit without terms that vary."""
-    weight = _weights(density, eta, 0.0)
-    fit = joint.offset[0] + joint.X @ _weighted_fit(joint.X, eta - joint.offset[0], weight)
+    weight = weights(density, eta, 0.0)
+    fit = joint.offset[0] + joint.X @ weighted_fit(joint.X, eta - joint.offset[0], weight)
     mean = sum_of_squares(density.at(fit[None], 0.0, 2)) / max(float(np.sum(density.present)), 1.0)
     return float(np.log(mean)) if np.isfinite(mean) and mean > 0 else 0.0
 
