@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import raphson as rp
 from raphson.data import from_arrays
 from raphson.errors import ConvergenceError
 from raphson.execute import serial
@@ -70,3 +71,29 @@ def test_no_start_in_the_domain():
     made = model(np.array([1.0, 2.0, 3.0]), X, families.Gamma(link="inverse"))
     with pytest.raises(ConvergenceError, match=r"start: found no starting values.*pass start="):
         start_from(made.likelihood, made.objective, np.ones((1, 3)), lambda: np.ones(1), Need())
+
+
+@pytest.mark.parametrize(
+    ("family", "y"),
+    [
+        (rp.families.Poisson(link="sqrt"), np.arange(30) % 4),
+        (rp.families.Poisson(link="identity"), np.arange(30) % 4),
+        (rp.families.Gamma(link="identity"), 1.0 + np.arange(30) % 4),
+        (rp.families.Gamma(), 1.0 + np.arange(30) % 4),
+        (rp.families.Binomial(link="log"), (np.arange(30) % 4 == 0) * 1.0),
+    ],
+    ids=["sqrt", "identity", "gamma", "inverse", "log"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_offset_that_passes_the_end_of_the_domain_leaves_a_start_inside_and_a_maximum(family, y):
+    rng = np.random.default_rng(1)
+    X, offset = np.column_stack([np.ones(30), rng.normal(size=30)]), 10.0 * rng.normal(size=30)
+    fit = rp.glm(y, X, family=family, offset=offset)
+    assert fit.converged
+
+    def higher(beta):
+        # A start of another's choosing leads no higher.
+        return rp.glm(y, X, family=family, offset=offset, start=beta).llf
+
+    far = -60.0 if np.isfinite(family.domain[1]) else 60.0
+    assert higher([far, 0.0]) <= fit.llf + 1e-6 * abs(fit.llf)

@@ -19,6 +19,9 @@ from raphson.model.objective import Evaluation, Gram, Need, Objective, Root
 
 EXPECTED = Need(kinds=("expected",))
 
+MOST_DOUBLINGS = 12
+"""Of the distance from a constant mean at which a start inside the domain is looked for: to 4,000 times."""
+
 
 def least_squares(part: Gram | Root, score: np.ndarray) -> np.ndarray:
     """Solution of M θ = ∇ℓ, that of minimum norm where columns are aliased."""
@@ -76,10 +79,31 @@ def start_from(
             if nearer is not None:
                 return nearer
         return here
+    found = _far_inside(likelihood, objective, constant(), need)
+    if found is not None:
+        return found
     raise ConvergenceError(
         "start: found no starting values inside the link's domain; pass start= with coefficients at which every mean "
         "is possible, or use a link that is defined for every η, such as 'log' or 'logit'"
     )
+
+
+def _far_inside(likelihood: LogLikelihood, objective: Objective, level: np.ndarray, need: Need) -> Evaluation | None:
+    """The objective where every η is far inside a domain that ends on one side, as with an offset that passes the end.
+
+    An intercept, or columns that add up to one, can outweigh any offset.
+    """
+    low, high = likelihood.family.domain
+    if np.isfinite(low) == np.isfinite(high):
+        return None
+    away = np.zeros_like(level)
+    away[0] = (1.0 if np.isfinite(low) else -1.0) * max(abs(level[0]), 1.0)
+    for doubling in range(MOST_DOUBLINGS):
+        eta = np.repeat((level + 2.0**doubling * away)[:, None], likelihood.n_rows, axis=1)
+        here = _evaluate(objective, _fit(likelihood, eta, project=True), need)
+        if here is not None:
+            return here
+    return None
 
 
 def levels(likelihood: LogLikelihood, eta: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
