@@ -79,7 +79,7 @@ Update = Literal["whole", "layerwise"]
 Precision = Literal["single", "double"]
 
 Interval = Literal["confidence", "prediction"]
-Effects = Literal["all", "population"]
+Effects = Literal["all", "population", "marginal"]
 Draws = Literal["new", "conditional"]
 """The effects of groups in simulated responses: new ones of their distribution, or those of the fit."""
 NewLevels = Literal["raise", "population"]

@@ -228,7 +228,8 @@ def _add_predict(subparsers: Any) -> None:
         "--effects",
         choices=get_args(Effects),
         default=argparse.SUPPRESS,
-        help="of a fit whose coefficients vary: all effects, or those of the population, without the groups' own",
+        help="of a fit whose coefficients vary: all effects, those of the population, without the groups' own, or the "
+        "mean averaged over those of groups",
     )
     predict.add_argument(
         "--new-levels",

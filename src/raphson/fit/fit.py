@@ -414,7 +414,8 @@ class Fit(Pictured):
             Large `new` data, or those of a streamed fit, are then read piece by piece and never all in memory. The file
             is complete or absent. A folder, or a name without an ending, becomes a folder of Parquet files, one for
             each part of the data, complete or absent too, written by the workers of the fit's `executor` if it has any.
-        effects : where coefficients vary, "all" effects, or those of the "population", without the groups' own.
+        effects : where coefficients vary, "all" effects; those of the "population", without the groups' own; or
+            "marginal", the mean response averaged over the effects that groups may have.
         new_levels : of a level that the fit did not have, "raise" an error, or predict it for the "population", with
             the deviation of a level among the errors.
 

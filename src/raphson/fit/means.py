@@ -38,7 +38,8 @@ class Prediction:
     function : of a likelihood's predictors, to predict instead; or None.
     labels : of the codes of text that such a function reads and the fit did not, by column; a column without has those
         of its own rows.
-    effects : where coefficients vary, "all" of them, or those of the "population", without the effects of groups.
+    effects : where coefficients vary, "all" of them; those of the "population", without the effects of groups; or
+        "marginal", averaged over these.
     new_levels : what a level that the fit did not have is: an error, or like the "population".
     """
 

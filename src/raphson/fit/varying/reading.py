@@ -22,6 +22,7 @@ from raphson.fit.state import FitState
 from raphson.fit.varying import conditional, explained, saving, showing, tables
 from raphson.fit.varying.dropping import dropped
 from raphson.fit.varying.inferring import AtCriterion, OfCriterion
+from raphson.fit.varying.marginal import marginal
 from raphson.fit.varying.predicting import VaryingPredictor, VaryingPredictors
 from raphson.fit.varying.satterthwaite import degrees_of_freedom
 from raphson.fit.varying.smooths import smooths
@@ -305,16 +306,31 @@ class VaryingReading(OfCriterion):
             X, terms, shift, labels = data.X, data.varying, data.offset, self.row_labels
         else:
             schema = schema.population() if population else schema
+            new = self._with_groups(new) if asked.effects == "marginal" else new
             prepared = schema.design(new, missing=missing, offset=offset)
             X, terms, shift, absent = prepared.X, prepared.varying, prepared.offset, prepared.absent
             labels = kept_labels(prepared.labels, prepared.index, X.shape[0] + prepared.n_dropped)
         by_label = {term.label: term for term in terms if not (population and term.codes is not None)}
         if absent is not None and absent.any():  # without a level, these are no levels that are new
             by_label = {label: term.with_level_0(absent) for label, term in by_label.items()}
-        found = self._predictor.predict(*self._read(X, by_label), shift, labels, asked)
+        if asked.effects == "marginal":
+            found = marginal(self._predictor, *self._read(X, by_label), shift, labels, asked)
+        else:
+            found = self._predictor.predict(*self._read(X, by_label), shift, labels, asked)
         if absent is not None:
             found.iloc[np.flatnonzero(absent)] = np.nan
         return found
+
+    def _with_groups(self, new: Any) -> Any:
+        """New data with a level for all rows in each column of groups that they lack: it does not matter which."""
+        from raphson.data import read_table
+
+        frame = read_table(new)
+        lacking: dict[str, str] = {}
+        for term in self.maximum.criterion.terms:
+            names = term.group.split(":") if term.codes is not None else []
+            lacking |= {name: term.levels[0] for name in names if name not in frame.columns}
+        return frame.assign(**lacking) if lacking else new
 
     def predictors(self, new: Any) -> VaryingPredictors:
         """See :meth:`Reading.predictors`."""
