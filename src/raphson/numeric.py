@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from contextvars import ContextVar
-from functools import cache
-from typing import Any, NamedTuple
+from functools import cache, wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from raphson.compat import backends_made, jax, processor, when_used
 from raphson.errors import ModelError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 EPSILON = 2.0**-52
 """Machine epsilon of double precision."""
@@ -252,3 +255,14 @@ def one_blas_thread() -> AbstractContextManager[None]:
     however they are spread over threads. The ``with`` blocks may be nested, and entered by several threads at once.
     """
     return _one_thread
+
+
+def in_one_thread(function: Callable[P, T]) -> Callable[P, T]:
+    """A function whose linear algebra has one thread: of small systems, several threads wait for one another."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        with one_blas_thread():
+            return function(*args, **kwargs)
+
+    return called

@@ -140,6 +140,8 @@ def effects(fit: Reading, level: float = 0.95) -> Effects:
     ends, profiled = _intervals(fit, level)
     tests, by_ratio = _tests(fit)
     terms = asked.terms or {name: (j,) for j, name in enumerate(fit.names) if not _constant(asked.data, j)}
+    told = set(fit.smooth_columns)
+    terms = {term: own for term, own in terms.items() if not own or not told.issuperset(fit.names[j] for j in own)}
     read = {name: (values, labels) for name, values, labels in covariates(fit)}
     rows = [row for term, columns in terms.items() for row in _of_term(fit, term, tuple(columns), ends, scale, read)]
     shown = [_with_p(row, tests, first) for row, first in _firsts(rows)]
@@ -201,8 +203,8 @@ def _wald(fit: Reading, columns: list[int]) -> float:
         statistic = float(b @ np.linalg.solve(V, b))
     except np.linalg.LinAlgError:
         return math.nan
-    df = fit.reference_df
     q = len(columns)
+    df = fit.joint_df(np.eye(fit.n)[columns])
     return float(chdtrc(q, statistic) if df is None else fdtrc(q, df, statistic / q))
 
 
@@ -336,7 +338,7 @@ def averages(fit: Reading, level: float = 0.95) -> list[Averages]:
     reach = intervals.quantile(level, fit.reference_df)
     found = []
     for name, values, labels in covariates(fit):
-        if name not in frame.columns:
+        if name not in frame.columns or name in fit.grouping:
             continue
         if labels is None:
             low, high = float(values.min()), float(values.max())

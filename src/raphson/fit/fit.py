@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         testing,
     )
     from raphson.fit.storage import Storage
-    from raphson.fit.varying import curves
+    from raphson.fit.varying import conditional, curves, explained
     from raphson.fit.varying import reading as varying
     from raphson.report.summary import Summary
 else:
@@ -60,7 +60,8 @@ else:
     functions, rows = Lazy("raphson.fit.functions"), Lazy("raphson.fit.rows")
     checking, draws = Lazy("raphson.fit.checking"), Lazy("raphson.fit.draws")
     inference_data, varying = Lazy("raphson.fit.inference_data"), Lazy("raphson.fit.varying.reading")
-    curves = Lazy("raphson.fit.varying.curves")
+    conditional, curves = Lazy("raphson.fit.varying.conditional"), Lazy("raphson.fit.varying.curves")
+    explained = Lazy("raphson.fit.varying.explained")
     terms, testing = Lazy("raphson.fit.terms"), Lazy("raphson.fit.testing")
     likelihood, network = Lazy("raphson.fit.likelihood"), Lazy("raphson.fit.network")
 
@@ -166,13 +167,13 @@ class Fit(Pictured):
     random_effects = Asked(lambda: varying.random_effects)
     smooths = ShownLater(lambda: varying.VaryingReading.smooths)
     edf = ShownLater(lambda: varying.VaryingReading.edf)
-    conditional_aic = ShownLater(lambda: varying.VaryingReading.conditional_aic)
-    conditional_df = ShownLater(lambda: varying.VaryingReading.conditional_df)
-    conditional_llf = ShownLater(lambda: varying.VaryingReading.conditional_llf)
-    r2_marginal = ShownLater(lambda: varying.VaryingReading.r2_marginal)
-    r2_conditional = ShownLater(lambda: varying.VaryingReading.r2_conditional)
+    conditional_aic = ShownLater(lambda: conditional.conditional_aic)
+    conditional_df = ShownLater(lambda: conditional.conditional_df)
+    conditional_llf = ShownLater(lambda: conditional.conditional_llf)
+    r2_marginal = ShownLater(lambda: explained.r2_marginal)
+    r2_conditional = ShownLater(lambda: explained.r2_conditional)
     smooth_curves = Asked(lambda: curves.smooth_curves)
-    icc = Asked(lambda: varying.icc)
+    icc = Asked(lambda: explained.icc)
     satterthwaite_df = ShownLater(lambda: varying.VaryingReading.satterthwaite_df)
 
     # -- estimates -------------------------------------------------------------------------------------------------

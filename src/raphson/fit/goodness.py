@@ -129,6 +129,13 @@ class Goodness:
         ModelError
         """
 
+    smooth_columns: ClassVar[tuple[str, ...]] = ()
+    """Names of the coefficients that are part of a smooth function, of which they tell nothing alone."""
+
+    def shown_varying(self, level: float) -> Any:
+        """What a report shows of the coefficients that vary; None where none does."""
+        del level
+
     # -- measures --------------------------------------------------------------------------------------------------
 
     @cached_property

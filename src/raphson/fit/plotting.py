@@ -158,11 +158,11 @@ def plot_random_effects(fit: Any, group: str | None, ax: Any, level: float) -> A
             "plot_random_effects: expected effects that vary by groups, such as (1 | group); got smooth functions only"
         )
     if group is not None:
-        known = list(dict.fromkeys(name for name, _, _ in found))
+        known = list(dict.fromkeys(one[0] for one in found))
         found = [one for one in found if one[0] == group]
         if not found:
             raise ModelError(f"group: expected one of {', '.join(known)}; got {group!r}")
-    return _drawn([(title, picture) for _, title, picture in found], ax)
+    return _drawn([(title, picture) for _, _, title, picture in found], ax)
 
 
 def _drawn(pictures: Sequence[tuple[str, Picture]], ax: Any) -> Any:

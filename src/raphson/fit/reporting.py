@@ -13,11 +13,13 @@ from raphson.errors import RaphsonError, visible
 from raphson.fit.checking import SEED, check
 from raphson.fit.effects import averages, cheaply_profiled, effects
 from raphson.fit.functions import conf_int
+from raphson.numeric import in_one_thread
 from raphson.report.html import Parts, html_page
 from raphson.report.plots import profile_picture
 from raphson.report.ratios import ratio_name
 
 
+@in_one_thread
 def page(fit: Any, level: float = 0.95, exponentiate: bool = False) -> str:
     """The report of a Fit as HTML; with `exponentiate`, its coefficients are given as ratios."""
     if exponentiate:
@@ -41,6 +43,7 @@ def gathered(fit: Any, level: float) -> Parts:
         found["averages"] = averages(reading, level) if fit.converged else ()
     except RaphsonError:
         pass
+    found["varies"] = reading.shown_varying(level)
     found["ends"], found["profiled"] = _ends(reading, level, "effects" in found)
     if found["profiled"]:
         found["checks"] = (*found.get("checks", ()), *_most_curved(fit, found["ends"], level))

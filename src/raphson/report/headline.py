@@ -7,6 +7,7 @@ test's p-value is below 0.05, as its interval then excludes none.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from raphson.report.words import counted, figures, listed, name, to
@@ -16,12 +17,13 @@ MOST_NAMED = 4
 """Terms of each kind that a headline names; of more it names the clearest and counts the others."""
 
 
-def effects_headline(found: Any) -> str:
+def effects_headline(found: Any, others: Mapping[str, Any] | None = None) -> str:
     """The sentence of a generalised linear model.
 
     Parameters
     ----------
     found : Effects
+    others : of further terms, such as smooth functions, a p-value and the words for where it is clear.
 
     Returns
     -------
@@ -29,18 +31,20 @@ def effects_headline(found: Any) -> str:
         HTML, ending with a full stop.
     """
     by_term = found.by_term
+    others = {} if others is None else others
     p_values = {term: rows[0].p_value for term, rows in by_term.items()}
+    p_values |= {term: one.p_value for term, one in others.items()}
     clear = sorted((t for t, p in p_values.items() if p < CLEAR), key=lambda term: p_values[term])
     unclear = [term for term, p in p_values.items() if not p < CLEAR]
     scale = found.scale
     subject = f"The {_quantity(scale)}"
-    if not by_term:
+    if not p_values:
         return f"{subject} {_verb(scale, 'is', 'are')} the same in every row of this model."
     if not clear:
         none = _named(unclear, MOST_NAMED)
         return f"No clear effect on the {_quantity(scale)}: {none} {'shows' if len(unclear) == 1 else 'show'} none."
-    parts = [_clearest(scale, by_term[clear[0]])]
-    parts += [_verb_of(scale, by_term[term]) for term in clear[1:MOST_NAMED]]
+    parts = [others[t].text if t in others else _clearest(scale, by_term[t]) for t in clear[:1]]
+    parts += [others[t].text if t in others else _verb_of(scale, by_term[t]) for t in clear[1:MOST_NAMED]]
     if len(clear) > MOST_NAMED:
         parts.append(f"{_verb(scale, 'depends', 'depend')} on {counted(len(clear) - MOST_NAMED, 'more term')}")
     sentence = f"{subject} {_merged(parts)}"
@@ -54,6 +58,9 @@ def _merged(parts: list[str]) -> str:
     """Verbs that follow one another said once: "fall with a and fall with b" is "fall with a and b"."""
     kept: list[list[str]] = []
     for part in parts:
+        if " a curve over " in part or " together" in part:
+            kept.append([part])
+            continue
         verb, _, rest = part.partition(" with ") if " with " in part else part.partition(" by ")
         joint = " with " if " with " in part else " by "
         if kept and kept[-1][0] == verb + joint and not verb.startswith(("is ", "are ")):

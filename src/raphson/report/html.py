@@ -18,11 +18,11 @@ import numpy as np
 
 from raphson.checks.check import p_text
 from raphson.errors import RaphsonError, visible
-from raphson.report import content, drawing, iterations, strip
+from raphson.report import content, drawing, iterations, strip, varying_page
 from raphson.report.correlations import correlation_strip
 from raphson.report.curve import curve_pictures
 from raphson.report.effect_pictures import average_picture, percent_or_one
-from raphson.report.framing import drawn, framed, listed_pairs, made_with, panel
+from raphson.report.framing import drawn, framed, listed_pairs, made_with, panel, sign
 from raphson.report.headline import effects_headline
 from raphson.report.network_pictures import fitted_picture, training_pictures
 from raphson.report.summary import RATIOS, coefficients_html
@@ -50,6 +50,7 @@ class Parts:
     ends : (p, 2) intervals of the parameters, by profiles or Wald's.
     profiled : which.
     ratios : whether coefficients are given as ratios.
+    varies : what varies.
     """
 
     checks: Sequence[Any] = ()
@@ -61,6 +62,7 @@ class Parts:
     ends: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     profiled: bool = False
     ratios: bool = False
+    varies: varying_page.Varies | None = None
 
 
 def html_page(fit: Any, level: float, parts: Parts) -> str:
@@ -83,12 +85,13 @@ def html_page(fit: Any, level: float, parts: Parts) -> str:
         "<header class='in'>",
         f"<p class='over'>Raphson report: {escape(_kind(fit))}, {_rows(fit)}</p>",
         f"<h1>{_headline(fit, parts)}</h1>",
-        *_lede(fit),
+        *(_lede(fit) if parts.varies is None else varying_page.lede(parts.varies)),
         f"<p class='formula'><code>{escape(fit.title)}</code></p>",
         verdict_html(fit, parts.checks, links, parts.effects),
         "</header><main class='in'>",
         *(_estimates(fit, level, parts)),
         *_curve(fit, level),
+        *_varying(level, parts),
         *_checks(parts, links),
         *_training(fit),
         *_path(fit),
@@ -118,7 +121,8 @@ def _headline(fit: Any, parts: Parts) -> str:
     if not (fit.converged or str(fit.status) in ("separated", "stopped early")) and fit.identified:
         return "Do not use these numbers: the iteration did not reach a maximum."
     if parts.effects is not None:
-        return effects_headline(parts.effects)
+        varies = parts.varies
+        return effects_headline(parts.effects, varies and varying_page.clauses(varies.curves, parts.effects.scale))
     if not fit.identified:
         explained = content.explained(fit)
         share = f" explains {figures(100 * explained)}% of the deviance" if math.isfinite(explained) else " is trained"
@@ -187,7 +191,13 @@ def _estimates(fit: Any, level: float, parts: Parts) -> list[str]:
             ends = np.exp(parts.ends) if parts.ratios else parts.ends
         table = parameters_table(rows, ends, parts.profiled, level)
         correlated = correlation_strip(fit) if fit.covariates is not None else ""
-        return [f"<section id='estimates'><h2>The estimates</h2>{table}", *notes, correlated, _facts(fit), "</section>"]
+        return [
+            f"<section id='estimates'><h2>The estimates</h2>{table}",
+            *notes,
+            correlated,
+            _facts(fit, parts.varies),
+            "</section>",
+        ]
     title = f"Coefficients as {'ratios' if parts.ratios else 'fitted'}"
     as_fitted = coefficients_html(fit, rows, level, parts.ratios)
     return [
@@ -196,7 +206,7 @@ def _estimates(fit: Any, level: float, parts: Parts) -> list[str]:
         f"<details><summary>{title}</summary><div class='tab'>{_stacked(as_fitted)}</div></details>",
         *notes,
         *_averages(parts.averages, parts.effects.scale),
-        _facts(fit),
+        _facts(fit, parts.varies),
         "</section>",
     ]
 
@@ -263,8 +273,8 @@ def _told(one: Any, factor: float) -> str:
     return ", ".join(f"{figures(factor * m)} with {label}" for m, label in zip(one.mean, one.labels, strict=True))
 
 
-def _facts(fit: Any) -> str:
-    pairs = []
+def _facts(fit: Any, varies: varying_page.Varies | None = None) -> str:
+    pairs = [] if varies is None else varying_page.numbers(varies)
     explained = content.explained(fit) if fit.linear else math.nan
     if math.isfinite(explained):
         pairs.append(("Deviance explained", f"{figures(100 * explained)}%", ""))
@@ -288,6 +298,14 @@ def _facts(fit: Any) -> str:
 
 def _stacked_facts(fit: Any) -> str:
     return listed_pairs([(label, value.replace("NaN", "not defined")) for label, value in content.facts(fit)])
+
+
+def _varying(level: float, parts: Parts) -> list[str]:
+    if parts.varies is None:
+        return []
+    scale = None if parts.effects is None else parts.effects.scale
+    quantity = "predictor" if scale is None else f"logarithm of the {scale.quantity}" if scale.ratio else scale.quantity
+    return varying_page.section(parts.varies, level, quantity)
 
 
 def _curve(fit: Any, level: float) -> list[str]:
@@ -329,13 +347,9 @@ def _checks(parts: Parts, links: dict[str, str]) -> list[str]:
         return [f"<section><h2>Does the model fit?</h2>{why}</section>"] if why else []
     panels = []
     for one in parts.checks:
-        sign = (
-            ""
-            if one.passed is None
-            else f"<span class='sign{'' if one.passed else ' doubt'}'>{'✓' if one.passed else '⚠'}</span>"
-        )
+        mark = "" if one.passed is None else sign(one.passed)
         panels.append(
-            f"<figure id='{links[one.name]}'><h3>{sign}{escape(one.title)}</h3>"
+            f"<figure id='{links[one.name]}'><h3>{mark}{escape(one.title)}</h3>"
             f"{_svg(one.picture, f'{one.title}. {one.caption}')}"
             f"<figcaption>{escape(one.caption)}</figcaption></figure>"
         )
@@ -374,6 +388,8 @@ def _reproducible(fit: Any, parts: Parts) -> str:
         if references:
             pairs.append(("Reference", ", ".join(references)))
     pairs.append(("Errors", f"{content.covariance_name(fit)}, from the {fit.information_kind} information"))
+    if parts.varies is not None:
+        pairs.append(("Criterion", varying_page.method(parts.varies)))
     if parts.draws:
         pairs.append(("Simulated", f"{parts.draws:,} data sets for the shades, seed {parts.seed}"))
     pairs += made_with()
@@ -392,4 +408,7 @@ def _call(fit: Any) -> str:
         return f"rp.network({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"
     if fit.covariates is not None or not fit.linear:
         return f"rp.nls({formula!r}, data, method={fit.method!r})"
+    criterion = getattr(fit, "inputs", {}).get("criterion", "")
+    if criterion:
+        return f"rp.glm({formula!r}, data, family={fit.family.name!r}, criterion={criterion.split()[0].lower()!r})"
     return f"rp.glm({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"

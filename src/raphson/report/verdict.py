@@ -99,6 +99,7 @@ def found_doubts(fit: Any, checks: Sequence[Any], links: dict[str, str], effects
     remark = content.warning(fit) if fit.identified else ""
     if remark:
         head = "Everything below." if not (fit.converged or str(fit.status) == "separated") else "The estimates."
+        head = "At the edge." if str(fit.status) == "boundary" else head
         found.append(Doubt(head, remark))
     if fit.identified:
         found += [Doubt(*_split(text)) for text in content.remarks(fit)]

@@ -89,7 +89,7 @@ def test_errors_are_by_the_delta_method(family, response, criterion, data):
     slope = np.array([(estimate(at.theta + one) - estimate(at.theta - one)) / 2e-5 for one in steps])
     variance = slope @ at.cov @ slope
     if criterion == "reml" and family != "gaussian":
-        found = fit._reading._shares
+        found = fit._reading.shares
         by_beta = -found.of_groups / (found.of_groups + found.response) ** 2 * found.by_beta
         assert by_beta.any()
         variance += by_beta @ at.beta_cov @ by_beta

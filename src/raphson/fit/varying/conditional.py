@@ -21,10 +21,13 @@ m = 1 where the dispersion or the negative binomial's θ is estimated, else 0. W
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from raphson.model.varying.results import AtMaximum
 from raphson.model.varying.tensors import pairs
+from raphson.numeric import in_one_thread
 
 
 def moves_of_predictors(at: AtMaximum) -> np.ndarray:
@@ -40,6 +43,7 @@ def moves_of_predictors(at: AtMaximum) -> np.ndarray:
     return out
 
 
+@in_one_thread
 def degrees_of_freedom(at: AtMaximum) -> float:
     """Φ + m."""
     criterion, rows = at.criterion, at.spot.mode.rows
@@ -54,3 +58,28 @@ def degrees_of_freedom(at: AtMaximum) -> float:
     if criterion.density.quadratic:
         total += float(CG[0][-1] @ rows.score[0])  # s = w(y − ŷ)/σ²
     return float(total) + float(criterion.density.has_tau)
+
+
+def conditional_df(fit: Any) -> float:
+    """Degrees of freedom of the conditional AIC: the coefficients' effective ones, estimated variances included.
+
+    See :func:`conditional_aic`. They are more than `edf`, which takes the variances as known.
+    """
+    fit.at("conditional_df")
+    return degrees_of_freedom(fit.maximum)
+
+
+def conditional_llf(fit: Any) -> float:
+    """Log-likelihood of the responses given the modes of the varying coefficients, log f(y | β̂, b̂, φ̂)."""
+    return float(fit.at("conditional_llf").fitted.log_likelihood(fit.rows, fit.dispersion))
+
+
+def conditional_aic(fit: Any) -> float:
+    """−2 log f(y | β̂, b̂) + 2 `conditional_df`, for new rows of the same groups and curves; `aic` is for new groups.
+
+    For normal responses it is Greven and Kneib's (Biometrika 97, 2010, 773-789, theorem 3), whose degrees of freedom
+    are Σ ∂ŷ_i/∂y_i; for others that of Wood, Pya and Säfken (J. Am. Statist. Assoc. 111, 2016, 1548-1563, section 4)
+    with the first-order correction for estimated variances. Both are by exact derivatives. Fits by REML with other
+    coefficients β compare too, as the likelihood is that of the responses.
+    """
+    return -2.0 * conditional_llf(fit) + 2.0 * conditional_df(fit)

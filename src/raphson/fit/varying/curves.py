@@ -27,6 +27,7 @@ from raphson.inference.intervals import quantile
 from raphson.inference.residuals import working
 from raphson.model.varying.joint import Joint
 from raphson.model.varying.results import AtMaximum
+from raphson.numeric import in_one_thread
 from raphson.report.varying_pictures import effects_finding, effects_picture
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def simultaneous(rows: np.ndarray, V: np.ndarray, level: float, seed: int) -> fl
     return max(float(np.quantile(largest, level)), quantile(level, None))
 
 
+@in_one_thread
 def curves(fit: Any, level: float = 0.95, points: int = 100, seed: int = 0) -> list[Curve]:
     """The smooth functions of a reading, in the order of the formula."""
     at, model, schema = fit.maximum, fit.model, fit.state.schema
@@ -236,8 +238,8 @@ def checked(fit: Any, what: str, level: float, points: int = 100, seed: int = 0)
     return found
 
 
-def effects_pictures(fit: Any, level: float = 0.95) -> list[tuple[str, str, Any]]:
-    """Of each effect of each group its group, a finding, and its picture."""
+def effects_pictures(fit: Any, level: float = 0.95) -> list[tuple[str, str, str, Any]]:
+    """Of each effect of each group its group, its name, a finding, and its picture."""
     table, sds = fit.level_effects, fit.scales
     found = []
     for (group, term), rows in table.groupby(["group", "term"], sort=False):
@@ -246,5 +248,5 @@ def effects_pictures(fit: Any, level: float = 0.95) -> list[tuple[str, str, Any]
         mode, sd, posterior = (rows[name].to_numpy(dtype=float) for name in ("mode", "sd", "posterior_sd"))
         what = f"{group}: {term}"
         picture = effects_picture(group, rows["level"].tolist(), mode, sd, posterior, scale, what, level)
-        found.append((str(group), effects_finding(what, mode, sd, scale, level), picture))
+        found.append((str(group), str(term), effects_finding(what, mode, sd, scale, level), picture))
     return found

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.errors import RefusedName
+from raphson.errors import ModelError, RefusedName
 from raphson.inference.intervals import quantile
 from raphson.model.varying.results import AtMaximum
+from raphson.numeric import in_one_thread
 from raphson.scipy_special import polygamma
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _smooths(at: AtMaximum) -> np.ndarray:
     return total
 
 
+@in_one_thread
 def intraclass(at: AtMaximum, found: Shares, level: float) -> pd.DataFrame:
     """The intraclass correlations: of each group, and of all together where there are several."""
     import pandas as pd
@@ -207,3 +209,48 @@ def _on_logit(estimate: float, error: float, level: float) -> tuple[float, float
     centre, reach = math.log(estimate / (1.0 - estimate)), quantile(level, None) * error / (estimate * (1.0 - estimate))
     low, high = (1.0 / (1.0 + math.exp(-(centre + side * reach))) for side in (-1.0, 1.0))
     return error, low, high
+
+
+def _check(fit: Any, what: str) -> None:
+    check_defined(fit.family.name, fit.family.link_name, what)
+    fit.at(what)
+
+
+def r2_marginal(fit: Any) -> float:
+    """Share of the variance that covariates and smooth functions explain, σ_f²/(σ_f² + Σσ_l² + σ_ε²).
+
+    On the scale of the predictor, with Σσ_l² of the groups and σ_ε² of the responses: Nakagawa, Johnson and Schielzeth
+    (J. R. Soc. Interface 14, 2017, 20170213, section 2), with the trigamma function for counts and a gamma, and the
+    latent variance for shares. Other families and links are refused.
+    """
+    _check(fit, "r2_marginal")
+    return fit.shares.marginal
+
+
+def r2_conditional(fit: Any) -> float:
+    """Share of the variance that covariates, smooth functions and groups explain; see :func:`r2_marginal`."""
+    _check(fit, "r2_conditional")
+    return fit.shares.conditional
+
+
+def icc(fit: Any, level: float = 0.95) -> pd.DataFrame:
+    """The intraclass correlation: how alike responses of the same group are, given the covariates.
+
+    A row for each group, and "all" together where there are several: ``group, estimate, std_error, lower, upper``. The
+    estimate is σ_l²/(Σσ_l² + σ_ε²), the adjusted one of Nakagawa, Johnson and Schielzeth (J. R. Soc. Interface 14,
+    2017, 20170213, section 2), with σ_ε² as for ``r2_marginal``; its error is by the delta method from the exact
+    Hessian, and the interval is of its logit. At 0 there is neither.
+
+    Parameters
+    ----------
+    level : coverage of the intervals.
+
+    Raises
+    ------
+    ModelError
+        If nothing varies by groups, or the responses have no variance on the scale of the predictor.
+    """
+    _check(fit, "icc")
+    if not fit.group_sizes:
+        raise ModelError("icc: expected effects that vary by groups, such as (1 | group); got smooth functions only")
+    return intraclass(fit.maximum, fit.shares, level)

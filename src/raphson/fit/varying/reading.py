@@ -19,7 +19,7 @@ from raphson.fit.file import expect
 from raphson.fit.means import Prediction
 from raphson.fit.reading import LIKELIHOODS_ONLY, NETWORKS_ONLY, Reading, kept_labels
 from raphson.fit.state import FitState
-from raphson.fit.varying import conditional, explained, saving, showing, tables
+from raphson.fit.varying import explained, saving, showing, tables
 from raphson.fit.varying.dropping import dropped
 from raphson.fit.varying.inferring import AtCriterion, OfCriterion
 from raphson.fit.varying.marginal import marginal
@@ -154,59 +154,14 @@ class VaryingReading(OfCriterion):
         return float(np.exp(self.maximum.theta[-1])) if density.scaled else 1.0
 
     @cached_property
-    def conditional_df(self) -> float:
-        """Degrees of freedom of the conditional AIC: the coefficients' effective ones, estimated variances included.
-
-        See :attr:`conditional_aic`. They are more than `edf`, which takes the variances as known.
-        """
-        self.at("conditional_df")
-        return conditional.degrees_of_freedom(self.maximum)
-
-    @cached_property
-    def conditional_llf(self) -> float:
-        """Log-likelihood of the responses given the modes of the varying coefficients, log f(y | β̂, b̂, φ̂)."""
-        return float(self.at("conditional_llf").fitted.log_likelihood(self.rows, self.dispersion))
-
-    @cached_property
-    def conditional_aic(self) -> float:
-        """−2 log f(y | β̂, b̂) + 2 `conditional_df`: for new rows of the same groups and curves; `aic` is for new groups.
-
-        For normal responses it is Greven and Kneib's (Biometrika 97, 2010, 773-789, theorem 3), whose degrees of
-        freedom are Σ ∂ŷ_i/∂y_i; for others that of Wood, Pya and Säfken (J. Am. Statist. Assoc. 111, 2016, 1548-1563,
-        section 4) with the first-order correction for estimated variances. Both are by exact derivatives. Fits by REML
-        with other coefficients β compare too, as the likelihood is that of the responses.
-        """
-        return -2.0 * self.conditional_llf + 2.0 * self.conditional_df
-
-    @cached_property
-    def _shares(self) -> explained.Shares:
+    def shares(self) -> explained.Shares:
+        """The parts of the variance."""
         model, density = self.model, self.maximum.criterion.density
         copies = density.given if density.given is not None and density.kind == "frequency" else density.present
         precision = density.given if density.kind == "precision" and self.family.name == "gaussian" else None
         if precision is not None:
             precision = np.where(model.row_weight > 0, precision, 1.0)
         return explained.shares(self.maximum, np.asarray(copies, dtype=float), precision)
-
-    def _check_shares(self, what: str) -> None:
-        explained.check_defined(self.family.name, self.family.link_name, what)
-        self.at(what)
-
-    @cached_property
-    def r2_marginal(self) -> float:
-        """Share of the variance that covariates and smooth functions explain, σ_f²/(σ_f² + Σσ_l² + σ_ε²).
-
-        On the scale of the predictor, with Σσ_l² of the groups and σ_ε² of the responses: Nakagawa, Johnson and
-        Schielzeth (J. R. Soc. Interface 14, 2017, 20170213, section 2), with the trigamma function for counts and a
-        gamma, and the latent variance for shares. Other families and links are refused.
-        """
-        self._check_shares("r2_marginal")
-        return self._shares.marginal
-
-    @cached_property
-    def r2_conditional(self) -> float:
-        """Share of the variance that covariates, smooth functions and groups explain; see :attr:`r2_marginal`."""
-        self._check_shares("r2_conditional")
-        return self._shares.conditional
 
     @cached_property
     def effective(self) -> float:
@@ -265,8 +220,12 @@ class VaryingReading(OfCriterion):
         grids = [*([first] if first.rows else []), *others, *showing.grids(self)]
         return replace(found, grids=grids, notes=notes)
 
+    def shown_varying(self, level: float) -> Any:
+        """See :func:`raphson.fit.varying.showing.varies`."""
+        return showing.varies(self, level)
+
     @property
-    def smooth_columns(self) -> tuple[str, ...]:
+    def smooth_columns(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the coefficients that are the part of a smooth function that its penalty spares."""
         labels = tuple(f"{term.label}[" for term in self.maximum.criterion.terms if term.codes is None)
         return tuple(name for name in self.names if labels and name.startswith(labels))
@@ -445,27 +404,3 @@ def random_effects(fit: VaryingReading) -> pd.DataFrame:
     ``sd``, with that of the standard deviations and correlations too.
     """
     return fit.level_effects.copy()
-
-
-def icc(fit: VaryingReading, level: float = 0.95) -> pd.DataFrame:
-    """The intraclass correlation: how alike responses of the same group are, given the covariates.
-
-    A row for each group, and "all" together where there are several: ``group, estimate, std_error, lower, upper``. The
-    estimate is σ_l²/(Σσ_l² + σ_ε²), the adjusted one of Nakagawa, Johnson and Schielzeth (J. R. Soc. Interface 14,
-    2017, 20170213, section 2), with σ_ε² as for ``r2_marginal``; its error is by the delta method from the exact
-    Hessian, and the interval is of its logit. At 0 there is neither.
-
-    Parameters
-    ----------
-    level : coverage of the intervals.
-
-    Raises
-    ------
-    ModelError
-        If nothing varies by groups, or the responses have no variance on the scale of the predictor.
-    """
-    explained.check_defined(fit.family.name, fit.family.link_name, "icc")
-    if not fit.group_sizes:
-        raise ModelError("icc: expected effects that vary by groups, such as (1 | group); got smooth functions only")
-    fit.at("icc")
-    return explained.intraclass(fit.maximum, fit._shares, level)

@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from raphson.errors import visible
+from raphson.errors import RaphsonError, visible
+from raphson.fit.varying import tables
+from raphson.fit.varying.conditional import conditional_aic, conditional_df
+from raphson.fit.varying.curves import curves, effects_pictures
+from raphson.fit.varying.explained import icc, r2_conditional, r2_marginal
+from raphson.report.varying_page import Varies
 from raphson.sheets import numbers
 from raphson.sheets.sheet import Grid
+
+CHEAP = 500_000
+"""Rows times parameters up to which the profiles of all scales are computed for a report."""
 
 KINDS = {"sd": "std. deviation", "corr": "correlation"}
 
@@ -55,3 +63,26 @@ def _five(value: float) -> str:
 
 def _three(value: float) -> str:
     return numbers.significant(value, 3)
+
+
+def varies(reading: Any, level: float) -> Varies:
+    """What a report shows: scales, levels in order, smooth functions, and shares of the variance.
+
+    The intervals of the scales are by profiles where that takes moments.
+    """
+    criterion = reading.maximum.criterion
+    profiled = criterion.n_rows * criterion.n_params <= CHEAP
+    scales = tables.variances(reading.maximum, level, profiles="groups" if profiled and reading.group_sizes else False)
+    shares: dict[str, float] = {}
+    try:
+        shares |= {"conditional AIC": conditional_aic(reading), "conditional df": conditional_df(reading)}
+        shares |= {"R² marginal": r2_marginal(reading), "R² conditional": r2_conditional(reading)}
+        parts = icc(reading).set_index("group")["estimate"].to_dict()
+        shares |= {f"ICC {group}": value for group, value in parts.items()}
+        shares["ICC"] = parts.get("all", next(iter(parts.values())))
+    except RaphsonError:
+        pass  # what is not defined is left out
+    sizes = reading.group_sizes
+    found = effects_pictures(reading, level) if sizes else []
+    shown = curves(reading, level) if len(reading.smooths) else []
+    return Varies(scales, profiled, sizes, found, shown, shares, str(reading.state.inputs.get("criterion", "")))

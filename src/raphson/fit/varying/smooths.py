@@ -11,6 +11,7 @@ import numpy as np
 from raphson.inference.quadratic_forms import upper_tail
 from raphson.model.varying.joint import Joint
 from raphson.model.varying.results import AtMaximum
+from raphson.numeric import in_one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ def degrees_of_freedom(at: AtMaximum) -> float:
     return float(sum(at.edf.values()))
 
 
+@in_one_thread
 def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     """The smooth functions, a row each.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from raphson.fit.varying.profiles import Profiles
 from raphson.model.varying.joint import Joint, of_groups_alone
 from raphson.model.varying.results import AtMaximum, Reported
+from raphson.numeric import in_one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,8 @@ RESIDUAL = "residual"
 """The group of the residual standard deviation."""
 
 
-def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.DataFrame:
+@in_one_thread
+def variances(at: AtMaximum, level: float = 0.95, profiles: bool | Literal["groups"] = True) -> pd.DataFrame:
     """The standard deviations and correlations, with their errors and intervals.
 
     A row each: ``group``, ``term`` (the effect that varies; two of them for a correlation), ``kind`` ("sd" or "corr"),
@@ -28,7 +30,7 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
     Parameters
     ----------
     level : coverage of the intervals.
-    profiles : whether the intervals are by profiles; otherwise Wald's, of log σ and atanh ρ.
+    profiles : whether the intervals are by profiles, or only those of "groups"; otherwise Wald's, of log σ and atanh ρ.
     """
     import pandas as pd
 
@@ -36,7 +38,8 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool = True) -> pd.D
     rows: list[tuple[str, str, str, float, float, float, float]] = []
     for one in at.reported:
         error = error_of(at, one)
-        interval = ends.of(one) if profiles else _wald(one, error, ends.reach)
+        profiled = at.criterion.terms[one.term].codes is not None if profiles == "groups" else profiles
+        interval = ends.of(one) if profiled else _wald(one, error, ends.reach)
         rows.append((*named(at, one), one.kind, one.estimate, error, *interval))
     density = at.criterion.density
     if density.scaled and density.family.name == "gaussian":
@@ -70,6 +73,7 @@ def _wald(one: Reported, error: float, reach: float) -> tuple[float, float]:
     return math.tanh(one.transformed - far), math.tanh(one.transformed + far)
 
 
+@in_one_thread
 def random_effects(at: AtMaximum) -> pd.DataFrame:
     """The effects of the levels of every group, a row each.
 
