@@ -15,7 +15,7 @@ from raphson.errors import DataError
 from raphson.execute import serial, sum_blocks
 from raphson.execute.journal import DIGEST, HEAD, MAGIC, Journal, Recorded, difference
 
-ABOUT = {"formula": "y ~ x", "data": {"rows": 3, "files": [["a.parquet", 5], ["b.parquet", 6]]}}
+ABOUT = {"formula": "y ~ x", "data": {"rows": 3, "files": [{"name": "a.csv", "size": 5}, {"name": "b.csv", "size": 6}]}}
 
 
 class Counted:
@@ -125,14 +125,17 @@ def test_entries_in_another_order_are_recognised(tmp_path):
     [
         ({"formula": "y ~ z"}, "its formula was 'y ~ x', and now it is 'y ~ z'"),
         (
-            {"data": {"rows": 4, "files": [["a.parquet", 5], ["b.parquet", 6]]}},
+            {"data": {"rows": 4, "files": ABOUT["data"]["files"]}},
             "its data's rows was 3, and now it is 4",
         ),
         (
-            {"data": {"rows": 3, "files": [["a.parquet", 5], ["b.parquet", 7]]}},
-            "its data's file 2 2 was 6, and now it is 7",
+            {"data": {"rows": 3, "files": [ABOUT["data"]["files"][0], {"name": "b.csv", "size": 7}]}},
+            "its data's file b.csv's size was 6, and now it is 7",
         ),
-        ({"data": {"rows": 3, "files": [["a.parquet", 5]]}}, "the number of its data's files was 2, and now it is 1"),
+        (
+            {"data": {"rows": 3, "files": ABOUT["data"]["files"][:1]}},
+            "the number of its data's files was 2, and now it is 1",
+        ),
         ({"version": "9"}, "its version was None, and now it is '9'"),
     ],
 )

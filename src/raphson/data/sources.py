@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -90,7 +91,8 @@ class Source:
     @property
     def identity(self) -> Any:
         """What tells these data from others, as JSON would give it back, without reading them."""
-        return {"columns": list(self.names), "rows": self.n_rows, "piece": self.piece_rows, "files": self.files}
+        files = None if self.files is None else [_file(*one) for one in self.files]
+        return {"columns": list(self.names), "rows": self.n_rows, "piece": self.piece_rows, "files": files}
 
     def declared(self, column: str) -> bool:
         """Whether a column has declared categories, whose order is kept."""
@@ -113,6 +115,13 @@ class Source:
 
         read = [variables_of(piece).frame for part in range(self.parts) for piece in self.read(part, self.names)]
         return pd.concat(read, ignore_index=True)
+
+
+def _file(name: str, size: int, changed: int | None) -> dict[str, Any]:
+    """What tells a file from others: its name, size, and time of the last change to the nanosecond."""
+    seconds, rest = divmod(changed or 0, 10**9)
+    time = f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}.{rest:09d}"
+    return {"name": name, "size in bytes": size, "time of change": None if changed is None else time}
 
 
 def lacks(place: object, name: str) -> DataError:

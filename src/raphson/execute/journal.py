@@ -283,7 +283,9 @@ def difference(what: str, found: Any, now: Any) -> str:
         if len(found) != len(now):
             return f"the number of its {what} was {len(found)}, and now it is {len(now)}"
         at = next(i for i, (before, after) in enumerate(zip(found, now, strict=True)) if before != after)
-        return difference(f"{what.removesuffix('s')} {at + 1}", found[at], now[at])
+        names = {one["name"] for one in (found[at], now[at]) if isinstance(one, dict) and "name" in one}
+        which = names.pop() if len(names) == 1 else at + 1
+        return difference(f"{what.removesuffix('s')} {which}", found[at], now[at])
     return f"its {what} was {found!r}, and now it is {now!r}"
 
 
