@@ -62,6 +62,20 @@ def test_a_cyclic_smooth_leaves_nothing_unpenalised(table):
     assert made.names == ("Intercept",) and made.varying[0].width == 4
 
 
+@pytest.mark.parametrize("term", ["s(x, k=6)", "te(x, z, k=4)", "s(x, z, k=12)", "ti(x, z, k=4)", "s(x, by=f, k=5)"])
+def test_rows_that_miss_something_take_no_part(table, term):
+    missing = table.copy()
+    missing.loc[3, "x"] = np.nan
+    missing.loc[[7, 50], "y"] = np.nan
+    with pytest.warns(UserWarning, match="3 of 60 rows dropped"):
+        made = from_formula(f"y ~ f + {term}", missing, varying=True)
+    alone = from_formula(f"y ~ f + {term}", missing.dropna(), varying=True)
+    assert made.names == alone.names and made.n_dropped == 3
+    np.testing.assert_allclose(np.asarray(made.X), np.asarray(alone.X), atol=1e-12)
+    for one, other in zip(made.varying, alone.varying, strict=True):
+        np.testing.assert_allclose(one.columns, other.columns, atol=1e-12)
+
+
 def test_a_smooth_of_a_factor_is_refused(table):
     with pytest.raises(DataError, match=r"expected a number in 's\(f\)'; got a factor"):
         from_formula("y ~ s(f)", table, varying=True)

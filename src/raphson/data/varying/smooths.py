@@ -112,7 +112,7 @@ class SmoothPlan:
             if left.shape[1]:
                 spread = left
                 if kept is not None:
-                    spread = np.full((n_rows, left.shape[1]), np.nan)
+                    spread = np.full((len(_numbers(self.part, variables[0])), left.shape[1]), np.nan)
                     spread[kept] = left
                 free.append(Numbers(spread))
         return terms, [*free]
