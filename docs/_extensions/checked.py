@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sphinx.util import logging
-
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "link": "href"}
 """What a browser fetches by itself, by the element."""
 
@@ -53,6 +51,8 @@ def faults(folder: Path) -> list[str]:
 
 
 def on_finished(app: Any, exception: Exception | None) -> None:
+    from sphinx.util import logging
+
     if exception is None and app.builder.format == "html":
         for fault in faults(Path(app.outdir).resolve()):
             logging.getLogger(__name__).warning("%s", fault)
