@@ -171,3 +171,24 @@ def test_what_is_not_independent_is_not_drawn(sleep):
     crossed = rp.glm("Reaction ~ 1 + (1 | Subject) + (1 | Days)", data)
     with pytest.raises(ModelError, match="the model names no outermost group"):
         crossed.bootstrap(10, kind="cluster")
+
+
+def test_the_acceleration_is_of_levels_left_out():
+    # a = Σ l³/(6 (Σ l²)^{3/2}), of the infinitesimal jackknife, by small changes of the weight of a level.
+    rng = np.random.default_rng(3)
+    data, g = grouped_data(rng, 12, 6)
+    data["y"] = 1 + data.x + rng.exponential(1.0, 12)[g] + rng.normal(0, 0.5, len(data))
+    fit = rp.glm("y ~ x + (1 | g)", data)
+    own = fit._reading.own_refits
+    estimates = own.replicated.estimates
+    numbers = []
+    for level in range(12):
+        times = np.where(g == level, 101, 100).astype(float)  # a level of a hundred and one copies
+        numbers.append(own.refit(own.model.y, times, 1).theta[0] - estimates)
+    influence = np.array(numbers)
+    influence -= influence.mean(axis=0)
+    expected = np.sum(influence**3, axis=0) / (6 * np.sum(influence**2, axis=0) ** 1.5)
+    assert own.replicated.acceleration(None) == pytest.approx(expected, abs=0.005)
+    assert abs(expected).max() > 0.03
+    restricted = rp.glm("y ~ x + (1 | g)", data, criterion="reml")
+    assert not restricted._reading.own_refits.replicated.acceleration(None).any()

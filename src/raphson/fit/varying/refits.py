@@ -18,8 +18,10 @@ from raphson.choices import Draws
 from raphson.errors import ModelError, RaphsonError
 from raphson.fit.means import rows_at
 from raphson.fit.refitted import Refitted, Replicated, Work
+from raphson.fit.varying.deleting import cluster_scores
 from raphson.fit.varying.grouping import grouped, is_nested, outermost
 from raphson.fit.varying.tables import RESIDUAL, error_of, named
+from raphson.inference.bootstrap import acceleration
 from raphson.model.base import Model, RowTable
 from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
@@ -226,7 +228,21 @@ class VaryingRefits:
         estimates, errors = (np.array(column) for column in zip(*_numbers(fit.maximum), strict=True))
         names = (*fit.named(self.model.kept), *names_of(fit.maximum))
         places = np.arange(len(names))
-        return Replicated(names, places, estimates, errors, lambda _: np.zeros(len(names)))
+        return Replicated(names, places, estimates, errors, self._acceleration)
+
+    def _acceleration(self, groups: np.ndarray | None) -> np.ndarray:
+        """Of BCa intervals, from the influence of the outermost levels, or of clusters, on each number.
+
+        It is 0, so that intervals are corrected for bias alone, where no levels are independent, and by REML.
+        """
+        fit, at = self.fit, self.fit.maximum
+        clusters = self.clusters if groups is None else groups
+        if clusters is None or at.criterion.restricted or any(term.codes is None for term in self.model.varying):
+            return np.zeros(len(self.replicated.names))
+        moved = cluster_scores(fit, clusters) @ at.cov
+        columns = [*moved[:, : at.criterion.p].T, *(moved @ one.slope for one in at.reported)]
+        columns += [moved[:, -1]] if at.criterion.density.has_tau else []
+        return acceleration(np.column_stack(columns))
 
 
 def _term(piece: Any) -> int:
