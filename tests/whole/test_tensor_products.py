@@ -122,6 +122,23 @@ def test_the_estimate_is_the_maximum_of_the_criterion_written_out(one, other, k,
         assert abs((8 * once - twice) / 12e-3) * error < 1e-7
 
 
+@pytest.mark.parametrize(("one", "other", "k", "m"), BASES)
+def test_the_gradient_written_out_is_zero_in_units_of_the_errors(one, other, k, m):
+    """∂V/∂log λ_j = ½ [tr(P⁻λ_jS_j) − bᵀλ_jS_jb − tr(H⁻¹λ_jS_j)], in units of φ; and σ² = RSS/(n − edf)."""
+    data = table()
+    fit = rp.glm(f"y ~ te(x, z, k=({k}, {m}), basis=('{one}', '{other}'))", data)
+    y, phi, strengths = data.y.to_numpy(), fit.dispersion, fit.smooths[["lambda", "lambda_2"]].to_numpy()[0]
+    A, penalties, rank = dense(data, (KINDS[one], KINDS[other]), (k, m))
+    _, b, H = restricted(y, A, penalties, rank, strengths, phi)
+    own = [strength * S / phi for strength, S in zip(strengths, penalties, strict=True)]
+    values, vectors = np.linalg.eigh(sum(own))
+    inverse = (vectors[:, -rank:] / values[-rank:]) @ vectors[:, -rank:].T
+    gradient = [0.5 * (np.trace(inverse @ P) - b @ P @ b - np.trace(np.linalg.solve(H, P))) for P in own]
+    errors = 2 * fit.variances.std_error.to_numpy()[:2] / fit.variances.estimate.to_numpy()[:2]
+    assert np.abs(gradient * errors).max() < 1e-9
+    assert phi == pytest.approx(np.sum((y - A @ b) ** 2) / (N - fit.edf), rel=1e-10)
+
+
 @pytest.mark.parametrize(("one", "other"), [("cr", "cr"), ("cc", "cr"), ("cc", "cc")])
 def test_an_interaction_has_centred_margins_beside_the_main_effects(one, other):
     data = table(3)

@@ -117,6 +117,7 @@ def test_a_column_may_have_the_name_of_a_smooth():
         ("s(x, m=2)", r"s\(\) has no option 'm'; its options are k, basis, by"),
         ("s(x, k=2)", "expected a whole number from 3 to 1000 as k"),
         ("s(x, k=2.5)", "expected a whole number"),
+        ("s(x, k=-5)", "expected a whole number from 3 to 1000 as k in .*; got -5"),
         ("s(x, basis='gp')", "expected one of cr, ps, cc, tp, re as the basis"),
         ("s(g, basis='re', k=4)", "has one variable and no k or by"),
         ("s(1)", "'1' in 's\\(1\\)' contains no column; add one"),

@@ -292,6 +292,9 @@ def _check_k(k: Any, least: int, text: str) -> None:
 def _constant(node: ast.expr | None, default: Any, text: str) -> Any:
     if node is None:
         return default
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value
+        return -value if isinstance(value, (int, float)) else value
     if not isinstance(node, ast.Constant):
         raise FormulaError(f"formula: expected a constant, not {written(node)!r}, in {short(text)}")
     return node.value
