@@ -256,6 +256,7 @@ _CLASS = {
 _FORMULA = {
     "cr(x, df=4)": "ns rcs natural_spline",
     "(1 | g)": "error random",
+    "te(x, z), or s(x, z) if x and z have one unit": "t2 interact tensor",
     "factor(x)": "as_character ordered as_ordered",
     "log(x)": "ln",
     "`my column`, a name in backticks": "q",
