@@ -24,8 +24,22 @@ def test_a_right_model_passes_and_a_wrong_one_does_not(counts: pd.DataFrame) -> 
 
 
 def test_the_same_seed_gives_the_same_checks(counts: pd.DataFrame) -> None:
+    fits = [rp.glm("y ~ x", counts, family="poisson") for _ in range(2)]
+    pd.testing.assert_frame_equal(fits[0].check(100, seed=3).table, fits[1].check(100, seed=3).table)
+
+
+def test_a_report_and_plots_do_not_simulate_anew(counts: pd.DataFrame, monkeypatch, tmp_path) -> None:
+    from raphson.fit import checking
+
+    made = []
+    own = checking.simulated
+    monkeypatch.setattr(checking, "simulated", lambda *given: made.append(given[1:]) or own(*given))
     fit = rp.glm("y ~ x", counts, family="poisson")
-    pd.testing.assert_frame_equal(fit.check(100, seed=3).table, fit.check(100, seed=3).table)
+    assert fit.check() is fit.check(seed=0)
+    fit.plot_residuals()
+    fit.report(tmp_path / "page.html")
+    assert made == [(None, 0)]
+    assert fit.check(n=100) is not fit.check() and len(made) == 3  # the last ones are kept
 
 
 def test_grouped_and_binary_responses_are_calibrated() -> None:

@@ -149,8 +149,17 @@ def check(fit: Reading, n: int | None = None, seed: int = 0, simulate: Simulator
     >>> checks["calibration: low"].title, [check.title for check in checks.flagged]
     ('Calibrated', ['Tells rows apart weakly'])
     """
+    # A report, the plots and a user ask for the same: the last checks of a fit are kept.
+    asked = (n, seed) if simulate is None else None
+    kept = vars(fit).get("last_checks")
+    if kept is not None and asked is not None and kept[0] == asked:
+        fit.at("check")
+        return kept[1]
     found, count = _found(unfolded(fit), n, seed, simulate)
-    return Checks(tuple(found), count, seed)
+    made = Checks(tuple(found), count, seed)
+    if asked is not None:
+        vars(fit)["last_checks"] = asked, made
+    return made
 
 
 def _found(fit: Reading, n: int | None, seed: int, simulate: Simulator | None) -> tuple[list[Check], int]:
@@ -164,8 +173,9 @@ def _found(fit: Reading, n: int | None, seed: int, simulate: Simulator | None) -
         drawn = simulated_likelihood(fit, n, seed, simulate)
         return list(_of_likelihood(fit, drawn)), drawn.rows.count
     if means > 1:
-        shown = simulated_levels(fit, n, seed)
-        return list(_of_levels(fit, shown, Plan.of(fit, n, means).rows)), len(shown.drawn)
+        plan = Plan.of(fit, n, means)
+        shown = simulated_levels(fit, plan, seed)
+        return list(_of_levels(fit, shown, plan.rows)), len(shown.drawn)
     rows = simulated(fit, n, seed)
     return list(_checks(fit, rows)), rows.count
 

@@ -10,10 +10,9 @@ from raphson.fit.refitting import Refitting, drawing
 from raphson.fit.simulating import Plan, check_refits
 
 
-def simulated_levels(fit: Reading, n: int | None = None, seed: int = 0) -> Levels:
-    """Responses and fitted probabilities of the data, and of `n` data sets drawn from the fit."""
-    names = tuple(map(str, fit.family.levels or ()))
-    plan, at = Plan.of(fit, n, len(names)), fit.at("check")
+def simulated_levels(fit: Reading, plan: Plan, seed: int = 0) -> Levels:
+    """Responses and fitted probabilities of the data, and of the data sets of a plan, which are drawn from the fit."""
+    names, at = tuple(map(str, fit.family.levels or ())), fit.at("check")
     asked, rows = at.asked, plan.rows
     draw = drawing(at.fitted, fit.rows, fit.dispersion, None)
     refitting, ones = Refitting.of(fit), np.ones(len(asked.y))

@@ -81,7 +81,8 @@ def panels(found: Sequence[tuple[str, Picture, bool | None]]) -> Figure:
 
 def svg(picture: Picture, what: str, width: float = style.WIDTH, height: float = style.HEIGHT) -> str:
     """A picture as inline SVG that follows the page's theme; `what` is a sentence for those who do not see it."""
-    made, grid = style.figure(width=width, height=height, fixed=True)
+    left = 0.52 if picture.y_log else 0.36  # for powers of ten
+    made, grid = style.figure(width=width, height=height, fixed=True, left=left)
     draw(picture, grid[0, 0])
     return figure_svg(made, what)
 

@@ -63,18 +63,24 @@ def themed(svg: str) -> str:
 
 
 def figure(
-    rows: int = 1, columns: int = 1, width: float = WIDTH, height: float = HEIGHT, fixed: bool = False, **options: Any
+    rows: int = 1,
+    columns: int = 1,
+    width: float = WIDTH,
+    height: float = HEIGHT,
+    fixed: bool = False,
+    left: float = 0.36,
+    **options: Any,
 ) -> Any:
     """A figure that pyplot does not manage, and its array of axes: no window, no global state, no choice of backend.
 
-    Margins fit the labels, or are `fixed`: a layout that fits draws everything twice, and on a page labels may overlap
-    the margin.
+    Margins fit the labels, or are `fixed`, with so many inches on the `left`: a layout that fits draws everything
+    twice, and on a page labels may overlap the margin.
     """
     made = _figure_class()(figsize=(width * columns, height * rows), layout=None if fixed else "constrained")
     made.set_facecolor(LIGHT["paper"])
     grid = made.subplots(rows, columns, squeeze=False, **options)
     if fixed:
-        made.subplots_adjust(left=0.36 / width, right=1 - 0.08 / width, bottom=0.46 / height, top=1 - 0.28 / height)
+        made.subplots_adjust(left=left / width, right=1 - 0.08 / width, bottom=0.46 / height, top=1 - 0.28 / height)
     return made, grid
 
 
