@@ -54,11 +54,19 @@ def test_other_coefficients_are_no_ratios(births):
             with pytest.raises(ModelError):
                 ask(exponentiate=True)
     with pytest.raises(
-        ModelError, match=r"exponentiate: expected .* link, where exp .*; got the identity link.*fit.delta"
+        ModelError, match=r"exponentiate: expected .* link, or .*, where exp .*; got the identity link.*fit.delta"
     ):
         fits[0].tidy(exponentiate=True)
     with pytest.raises(ModelError, match="exponentiate"):
         rp.nls("t ~ a*exp(b*age)", births, by="race").tidy(exponentiate=True)
+
+
+def test_a_likelihood_of_logarithms_and_logits_has_ratios(births):
+    fit = rp.mle("zero_inflated_poisson", {"mean": "n ~ age", "zero": "~ 1"}, births.assign(n=births.age % 4))
+    assert ratio_name(fit) == "ratio"
+    assert fit.tidy(exponentiate=True)["estimate"].to_numpy() == pytest.approx(np.exp(fit.params.to_numpy()))
+    with pytest.raises(ModelError, match="or a likelihood whose predictors are all logarithms or logits"):
+        ratio_name(rp.mle("student_t", "lwt ~ age", births))
 
 
 @pytest.mark.parametrize("density", ["ordered_logit", "ordered_probit"])

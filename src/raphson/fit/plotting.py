@@ -34,7 +34,10 @@ def plot(fit: Any, ax: Axes | None, level: float) -> Axes:
         return draw(found[0][1], ax)
     if fit.covariates is not None:
         return draw(curve_pictures(fit, level)[0][1], ax)
-    return draw(estimates_picture(fit, level), ax)
+    picture = estimates_picture(fit, level)
+    if not picture.y_ticks and fit._reading.smooth_columns:  # nothing but smooth functions
+        return draw(smooth_picture(checked(fit._reading, "plot", level)[0]), ax)
+    return draw(picture, ax)
 
 
 def estimates_picture(fit: Any, level: float) -> Picture:

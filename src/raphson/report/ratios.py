@@ -40,10 +40,14 @@ def ratio_name(fit: Any) -> str:
             return _OF_PROPORTIONS[link]
         if link == "log":
             return "rate ratio" if support == "count" else "ratio of means"
+        labels = getattr(family, "predictor_labels", None)
+        if labels and all(one.startswith(("log_", "logit_")) for one in labels):
+            return "ratio"  # of the parameters, or of their odds
     what = f"the {link} link" if link else f"the family {family.name}"
     raise ModelError(
-        "exponentiate: expected a generalised linear model with a log, logit or cloglog link, where exp of a "
-        f"coefficient is a ratio; got {what}. For exp of one parameter use fit.delta('exp(name)'), or --delta"
+        "exponentiate: expected a generalised linear model with a log, logit or cloglog link, or a likelihood whose "
+        "predictors are all logarithms or logits, where exp of a coefficient is a ratio; got "
+        f"{what}. For exp of one parameter use fit.delta('exp(name)'), or --delta"
     )
 
 

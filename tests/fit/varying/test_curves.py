@@ -136,6 +136,7 @@ def test_plots(tmp_path):
     own = figure(1, 2)[1]
     assert fit.plot_random_effects(ax=own[0]) == list(own[0])
     assert fit.plot_random_effects("g", ax=axes) is axes
+    assert len(rp.glm("y ~ s(x)", data).plot().collections) == 2  # where there is nothing else, the function
     with pytest.raises(rp.ModelError, match=r"term: expected one of s\(x\); got 's\(z\)'"):
         fit.plot_smooths("s(z)")
     with pytest.raises(rp.ModelError, match="group: expected one of g; got 'h'"):
