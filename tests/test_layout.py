@@ -65,6 +65,8 @@ ELSEWHERE = {
         for name in ("algebra", "derivatives", "layout", "mode", "moments", "quadratic", "start")
     ],
     "tests/model/varying/test_densities.py": ["model/varying/higher"],
+    "tests/model/varying/test_model.py": ["model/varying/criterion_model"],
+    "tests/fit/varying/test_likelihood.py": ["model/varying/likelihood"],
     "tests/fit/varying/test_reading.py": ["api/glm_varying", "fit/varying/inferring"],
     "tests/newton/test_ascent.py": ["newton/directions", "newton/state"],
     "tests/report/test_progress.py": ["report/live_lines"],

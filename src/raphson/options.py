@@ -411,6 +411,12 @@ class Likelihood(_Rows):
     derivatives: choice.Derivatives = option("exact", "how derivatives are computed", choice.Derivatives, shell="")
     penalty: Any = option(None, "ridge penalty", shell="NUMBER")
     bias: choice.Bias | None = option(None, "Jeffreys' penalty", choice.Bias)
+    criterion: choice.Criterion | None = option(
+        None,
+        "what is maximised where coefficients vary",
+        choice.Criterion,
+        any_case=True,
+    )
     checkpoint: Any = option(None, "file to which each pass over streamed data is saved", shell="FILE")
 
 

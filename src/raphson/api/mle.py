@@ -27,6 +27,7 @@ from raphson.api.arguments import (
 from raphson.choices import (
     Bias,
     Covariance,
+    Criterion,
     Derivatives,
     Information,
     MethodName,
@@ -53,6 +54,7 @@ from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.review import check_start, explained, reviewed
 from raphson.model.parameters import Parameters
+from raphson.model.varying.likelihood import VaryingLikelihood
 from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, Likelihood
 
@@ -78,6 +80,7 @@ def mle(
     weights_kind: WeightsKind = "precision",
     penalty: Any = None,
     bias: Bias | None = None,
+    criterion: Criterion | None = None,
     information: Information = "observed",
     cov: Covariance | None = None,
     groups: Any = None,
@@ -129,6 +132,10 @@ def mle(
         under separation. For canonical parameters it is Firth's (1993) reduction of the bias, so "firth" means the
         same. I is the expected information where it can be derived from the density, otherwise the observed one (for
         loglik(params, row) and for censored responses); with a canonical link the two are equal.
+    criterion : what is maximised where coefficients vary, by terms such as ``(1 | group)`` and ``s(x)`` in the formula
+        of any parameter: "ml", the likelihood with these coefficients integrated out by Laplace's approximation, or
+        "reml", with the other coefficients of all parameters integrated out too. The default is "reml" if there is a
+        smooth function, else "ml".
     missing : what is done with rows that have missing values in the columns used: "drop" (counted and reported) or
         "raise". Infinity counts as missing in the covariates of a formula only; elsewhere the function gets it.
     seed : accepted as by the other functions, and without effect: nothing here is random.
@@ -162,6 +169,13 @@ def mle(
     >>> fit = rp.mle(normal, {"mu": "y ~ x", "log_sigma": "~ 1"}, data)
     >>> fit.params.round(4).to_dict()
     {'mu:Intercept': 0.1533, 'mu:x': 0.9657, 'log_sigma:Intercept': -1.6247}
+
+    Coefficients may vary by groups, and functions may be smooth, in the formula of any parameter:
+
+    >>> data = {"y": [4, 3, 5, 8, 9, 7, 1, 2, 2, 6, 5, 6], "g": [*"aaabbbcccddd"]}
+    >>> fit = rp.mle(normal, {"mu": "y ~ 1 + (1 | g)", "log_sigma": "~ 1"}, data)
+    >>> fit.variances[["group", "term", "estimate"]].round(3).to_numpy().tolist()
+    [['g', 'mu:Intercept', 2.267]]
     """
     given = locals()
     asked, iteration = Likelihood.of(given), iteration_of(given)
@@ -207,6 +221,17 @@ Built = tuple[LikelihoodModel, np.ndarray | None, dict[str, str]]
 def _fit_of(built: Built, given: dict[str, Any], asked: Likelihood, iteration: Iteration, inference: Inference) -> Fit:
     """Fit a model."""
     (model, theta, texts), method = built, given["method"]
+    again = {name: value for name, value in given.items() if name not in ONCE}
+    refit: Any = partial(_again, given=again) if texts else None
+    if isinstance(model, VaryingLikelihood):
+        from raphson.api.mle_varying import fit_varying_likelihood
+
+        return fit_varying_likelihood(model, given, iteration, inference, texts, refit)
+    if asked.criterion is not None:
+        raise ModelError(
+            f"criterion: expected None where no coefficients vary; got {asked.criterion!r}. Add a term such as "
+            "(1 | group) or s(x) to a formula, or leave it out"
+        )
     formulas, data, penalty = (given[name] for name in ("formulas", "data", "penalty"))
     check_bias(asked.bias, model.family, penalty)
     # Adjusted scores need a formula for the bias, which a likelihood alone does not give. For canonical parameters
@@ -222,7 +247,6 @@ def _fit_of(built: Built, given: dict[str, Any], asked: Likelihood, iteration: I
     status, note = reviewed(model, found.model, found.status, found.note, end.evaluation, end.free, at_limit)
     found = replace(found, status=status, note=note)
     held = rounding_of(found, asked.storage)
-    again = {name: value for name, value in given.items() if name not in ONCE}
     state = FitState.of(
         found,
         model,
@@ -231,7 +255,7 @@ def _fit_of(built: Built, given: dict[str, Any], asked: Likelihood, iteration: I
         dispersion="pearson",
         formula="; ".join(f"{name}: {text}" for name, text in texts.items()) or None,
         source=data if texts else formulas,
-        refit=partial(_again, given=again) if texts else None,  # type: ignore[arg-type]
+        refit=refit,
         inputs=inputs_of(given) | ({} if held is None else held.to_inputs()),
     )
     fit = Fit(LikelihoodReading(state, model.assembly, texts))
@@ -266,11 +290,18 @@ def _model(given: dict[str, Any], ready: DensitySpec | None, asked: Likelihood, 
         weights=given["weights"],
         groups=given["groups"],
         missing=asked.missing,
+        varying=True,
     )
     model = density_model(
         ready, density.function, prepared, density.taken.parameters, asked.weights_kind, asked.penalty, where
     )
-    return model, _start(asked, model), density.texts
+    first = _start(asked, model)
+    if not any(part.varying for part in prepared.parts.values()):
+        return model, first, density.texts
+    from raphson.api.mle_varying import varying_likelihood
+
+    parts = {name: prepared.parts[name] for name in density.taken.parameters}
+    return varying_likelihood(model, parts, asked, first), None, density.texts
 
 
 def _of_stream(

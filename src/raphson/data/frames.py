@@ -138,7 +138,7 @@ def from_formula(
     asked = FormulaArguments.of(formula, table.names, arguments, None if varying else CANNOT_VARY)
     states = states_before([asked.formula])
     read = TableVariables.of(asked, table, states)
-    varied = read_variables(asked.parts, read.evaluator, read.rows)
+    varied = read_variables(asked.parts[""], read.evaluator, read.rows)
     codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
     parts = group_codes(by, asked.expressions["by"], table, read.rows, "by")
 
@@ -146,7 +146,7 @@ def from_formula(
     parts = renumber(parts, kept)
     n_rows = table.n_rows if kept is None else len(kept)
     variables = [with_used_levels(one, kept) for one in read.variables[0]]
-    varies = VaryingPlan.of(asked.parts, varied, kept)
+    varies = VaryingPlan.of(asked.parts[""], varied, kept)
     terms, unpenalised = varies.build(varied, kept, n_rows)
     plan = make_plan(asked.formula, [*described(asked.formula, variables, n_rows), *varies.infos])
     variables += unpenalised
@@ -191,7 +191,7 @@ class FormulaArguments:
     expressions : those of them that are text, parsed.
     keywords : the expression of each further column that a density reads, by keyword.
     infinite : whether a response may be infinite, as to a density that may be a time that was not observed.
-    parts : the terms of a single formula whose coefficients vary.
+    parts : the terms of each formula whose coefficients vary, by its name.
     """
 
     formulas: dict[str, Formula]
@@ -199,7 +199,7 @@ class FormulaArguments:
     expressions: dict[str, Expression | None]
     keywords: dict[str, Expression | None] = field(default_factory=dict)
     infinite: bool = False
-    parts: tuple[Part, ...] = ()
+    parts: dict[str, tuple[Part, ...]] = field(default_factory=dict[str, tuple[Part, ...]])
 
     @staticmethod
     def of(
@@ -213,20 +213,28 @@ class FormulaArguments:
         check_sides(formula, formula.response)
         if refusal is not None:
             refuse_varying(formula, refusal)
-        return FormulaArguments({"": formula}, arguments, expressions, parts=parse_parts(formula.varying, names))
+        return FormulaArguments({"": formula}, arguments, expressions, parts={"": parse_parts(formula.varying, names)})
 
     @staticmethod
     def of_several(
-        texts: Mapping[str, str], names: Sequence[str], arguments: dict[str, Any], columns: Mapping[str, str]
+        texts: Mapping[str, str],
+        names: Sequence[str],
+        arguments: dict[str, Any],
+        columns: Mapping[str, str],
+        refusal: str | None = CANNOT_VARY,
     ) -> FormulaArguments:
-        """Parse the formulas of a distribution's parameters, their arguments, and the density's `columns`."""
+        """Parse the formulas of a distribution's parameters, their arguments, and the density's `columns`.
+
+        `refusal` says why coefficients cannot vary; None if they can.
+        """
         expressions, claimed = _parsed(arguments, names)
         keywords, more = _parsed(columns, names)
         claimed = claimed | more
         formulas: dict[str, Formula] = {}
         for name, text in texts.items():
             one = parse_formula(text, names, exclude=claimed)
-            refuse_varying(one, CANNOT_VARY)
+            if refusal is not None:
+                refuse_varying(one, refusal)
             if not formulas:
                 if not one.response:
                     raise FormulaError(
@@ -241,7 +249,8 @@ class FormulaArguments:
                 )
             formulas[name] = one
             check_sides(one, next(iter(formulas.values())).response)
-        return FormulaArguments(formulas, arguments, expressions, keywords, infinite=True)
+        parts = {name: parse_parts(one.varying, names) for name, one in formulas.items()}
+        return FormulaArguments(formulas, arguments, expressions, keywords, infinite=True, parts=parts)
 
     @staticmethod
     def of_columns(used: Sequence[str], names: Sequence[str], arguments: dict[str, Any]) -> FormulaArguments:
@@ -268,7 +277,7 @@ class FormulaArguments:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that they read."""
-        varied = [one for part in self.parts for one in part.expressions]
+        varied = [one for parts in self.parts.values() for part in parts for one in part.expressions]
         return tuple(dict.fromkeys(column for one in [*self.evaluated, *varied] for column in one.columns))
 
     @property

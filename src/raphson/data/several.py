@@ -23,6 +23,7 @@ from raphson.data.extras import (
 )
 from raphson.data.formula import Formula
 from raphson.data.frames import (
+    CANNOT_VARY,
     FormulaArguments,
     TableVariables,
     described,
@@ -34,6 +35,8 @@ from raphson.data.readers import is_pandas, table_of
 from raphson.data.rows import MissingRows
 from raphson.data.schema import FormulaSchema, Schema
 from raphson.data.values import Variable, with_used_levels
+from raphson.data.varying.plans import NOTHING_VARIES, VaryingPlan, read_variables
+from raphson.data.varying.term import VaryingTerm
 from raphson.data.watching import Watch
 from raphson.errors import DataError
 
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     import pandas
 
 INTERCEPT = "Intercept"
+
+Varies = tuple[VaryingPlan, tuple[VaryingTerm, ...]]
+"""How the terms of a formula are made whose coefficients vary, and the terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Part:
     has_intercept : whether the columns span the constant.
     without_intercept : whether the intercept was left out because the distribution has cut points in its place.
     terms : the columns of each term except the intercept.
+    varying : the terms whose coefficients vary.
     """
 
     X: Matrix
@@ -65,13 +72,16 @@ class Part:
     has_intercept: bool
     without_intercept: bool = False
     terms: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    varying: tuple[VaryingTerm, ...] = ()
 
     def design(self, new: Any, missing: str) -> NewData:
         """The design of new data."""
         made = self.schema.design(new, missing=missing)
-        if not self.without_intercept:
-            return made
-        return NewData(_without(made.X, self.schema.names)[0], made.offset, made.index, made.n_dropped, made.labels)
+        return replace(made, X=_without(made.X, self.schema.names)[0]) if self.without_intercept else made
+
+    def population(self) -> Part:
+        """The part for predictions without the effects of groups, for which new data need no groups."""
+        return replace(self, schema=self.schema.population()) if isinstance(self.schema, FormulaSchema) else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +178,7 @@ def from_formulas(
     missing: str = "drop",
     without_intercept: tuple[str, ...] = (),
     storage: str = "float64",
+    varying: bool = False,
 ) -> SeveralData:
     """Read one formula for each parameter of a distribution over one table.
 
@@ -180,6 +191,7 @@ def from_formulas(
         left out of all. In the response and in `columns` infinity does not count as missing.
     without_intercept : parameters whose intercept column is left out; factors are coded as if it were there.
     storage : "float64" or "float32", how the numbers of large dense designs are held.
+    varying : whether the model can have terms whose coefficients vary.
 
     Raises
     ------
@@ -198,21 +210,29 @@ def from_formulas(
     arguments = {"weights": weights, "groups": groups}
     for what, value in arguments.items():
         check_index(data, value, what)
-    asked = FormulaArguments.of_several(formulas, table.names, arguments, columns or {})
+    refusal = None if varying else CANNOT_VARY
+    asked = FormulaArguments.of_several(formulas, table.names, arguments, columns or {}, refusal)
     states = states_before(list(asked.formulas.values()))
     read = TableVariables.of(asked, table, states)
+    alike = asked.alike
+    varied = {name: read_variables(asked.parts[name], read.evaluator, read.rows) for name in alike.values()}
     codes = group_codes(groups, asked.expressions["groups"], table, read.rows)
 
     kept = read.rows.usable(missing)
     n_rows = table.n_rows if kept is None else len(kept)
-    alike = asked.alike
     used: dict[str, list[Variable]] = {}
     infos: dict[str, list[FactorInfo]] = {}
+    varies: dict[str, Varies] = {}
     for (name, formula), own in zip(asked.formulas.items(), read.variables, strict=True):
         if alike[name] == name:
             used[name] = [with_used_levels(one, kept) for one in own]
             infos[name] = described(formula, used[name], n_rows)
-    layouts = layouts_of(asked, infos, without_intercept)
+            plan = VaryingPlan.of(asked.parts[name], varied[name], kept)
+            terms, unpenalised = plan.build(varied[name], kept, n_rows)
+            varies[name] = plan, terms
+            used[name] += unpenalised
+            infos[name] += plan.infos
+    layouts = layouts_of(asked, infos, without_intercept, varies)
     offsets = [take(one, kept) for one in read.offsets]
     parts = parts_of(layouts, used, offsets, kept, n_rows, states, single=storage == "float32")
     weight = take(read.extra["weights"], kept)
@@ -247,6 +267,7 @@ class Layout:
     plan : columns of the design, with the intercept.
     without_intercept : whether the intercept is left out.
     right, like : the first parameter with the same right side, and with the same design.
+    varies : how the terms are made whose coefficients vary, and the terms.
     """
 
     formula: Formula
@@ -254,6 +275,7 @@ class Layout:
     without_intercept: bool
     right: str
     like: str
+    varies: Varies = (NOTHING_VARIES, ())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -274,15 +296,19 @@ class Layout:
             X=X,
             names=names,
             offset=offset,
-            schema=FormulaSchema(self.formula, self.plan, states, offset=None, offset_given=False),
+            schema=FormulaSchema(self.formula, self.plan, states, None, False, self.varies[0]),
             has_intercept=self.plan.has_intercept and not self.without_intercept,
             without_intercept=self.without_intercept,
             terms=terms,
+            varying=self.varies[1],
         )
 
 
 def layouts_of(
-    asked: FormulaArguments, infos: Mapping[str, Sequence[FactorInfo]], without_intercept: tuple[str, ...]
+    asked: FormulaArguments,
+    infos: Mapping[str, Sequence[FactorInfo]],
+    without_intercept: tuple[str, ...],
+    varies: Mapping[str, Varies] | None = None,
 ) -> dict[str, Layout]:
     """The layout of each parameter's design, from what is known of the factors of unlike right sides, by name."""
     layouts: dict[str, Layout] = {}
@@ -292,7 +318,8 @@ def layouts_of(
         without = name in without_intercept
         like = made.setdefault((right, without), name)
         plan = make_plan(asked.formulas[like], list(infos[right]))
-        layouts[name] = Layout(asked.formulas[like], plan, without, right, like)
+        own = varies[right] if varies else (NOTHING_VARIES, ())
+        layouts[name] = Layout(asked.formulas[like], plan, without, right, like, own)
     return layouts
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from raphson.data.evaluate import States
 from raphson.data.extras import Column
 from raphson.data.first_reading import FirstReading
-from raphson.data.frames import FormulaArguments
+from raphson.data.frames import CANNOT_VARY_STREAMED, FormulaArguments
 from raphson.data.model_data import Response
 from raphson.data.pieces import joined
 from raphson.data.places import UsableRows
@@ -83,7 +83,7 @@ def asked_of(
     """The formulas and their arguments, of a stream."""
     arguments = {"weights": weights, "groups": groups}
     check_named(arguments)
-    return FormulaArguments.of_several(formulas, source.names, arguments, columns)
+    return FormulaArguments.of_several(formulas, source.names, arguments, columns, CANNOT_VARY_STREAMED)
 
 
 def described(

@@ -77,6 +77,14 @@ class Predicted:
         """The rows moved by `reach` towards infinity."""
         return replace(self, eta=self.eta + reach * self.moves)
 
+    def predictor_errors(self) -> np.ndarray:
+        """(K, m) standard errors of the predictors."""
+        return delta.predictor_se(self.designs, self.root)
+
+    def errors_of(self, slope: np.ndarray) -> np.ndarray:
+        """(C, m) standard errors of functions of the predictors with the derivatives `slope` (C, K, m)."""
+        return delta.mean_se(self.designs, self.root, slope)
+
     def predictors(self, count: int, asked: Prediction) -> pd.DataFrame:
         """A column for each of the first `count` predictors, with ``_se``, ``_lower``, ``_upper`` on request."""
         import pandas as pd
@@ -85,7 +93,7 @@ class Predicted:
         eta = np.where(self.moves == 0, self.eta, np.copysign(np.inf, self.moves))
         errors = np.zeros(eta.shape)
         if asked.uncertain:  # Wald theory gives no error at infinity
-            errors = np.where(self.moves == 0, delta.predictor_se(self.designs, self.root), np.nan)
+            errors = np.where(self.moves == 0, self.predictor_errors(), np.nan)
         for name, values, error in zip(self.names[:count], eta, errors, strict=False):
             columns[name] = values
             if asked.se:
@@ -132,7 +140,7 @@ class Predicted:
         slope = np.concatenate([np.asarray(table.mass_slope) for table in tables], axis=2)
         found = {"fit": mass.T}
         if asked.uncertain:
-            errors = delta.mean_se(self.designs, self.root, slope)
+            errors = self.errors_of(slope)
             found |= {"se": errors} if asked.se else {}
             if asked.interval:
                 found["lower"], found["upper"] = delta.probability_interval(mass.T, errors, self.reach)
@@ -145,7 +153,7 @@ class Predicted:
 
     def with_errors(self, values: np.ndarray, slope: np.ndarray, asked: Prediction) -> pd.Series | pd.DataFrame:
         """The table of values (m,) whose derivatives by the predictors are `slope` (K, m)."""
-        errors = delta.mean_se(self.designs, self.root, slope[None])[0] if asked.uncertain else None
+        errors = self.errors_of(slope[None])[0] if asked.uncertain else None
         return shown(values, errors, asked, self.reach, self.labels)
 
 

@@ -18,13 +18,14 @@ from raphson.fit.likelihood import LikelihoodReading
 from raphson.fit.network import NetworkReading
 from raphson.fit.reading import Reading
 from raphson.fit.uncertainty import COVARIANCES, INFORMATION
+from raphson.fit.varying.likelihood import VaryingLikelihoodReading
 from raphson.fit.varying.reading import VaryingReading
 from raphson.inference.covariance import SMALL_SAMPLE
 from raphson.newton.methods import METHODS
 from raphson.newton.path import Path, PathRow
 from raphson.status import Status
 
-KINDS = (NetworkReading, LikelihoodReading, VaryingReading, Reading)
+KINDS = (NetworkReading, VaryingLikelihoodReading, LikelihoodReading, VaryingReading, Reading)
 """The kinds of reading; the first that recognises a file reads it."""
 
 DISPERSIONS = ("pearson", "deviance", "ml")

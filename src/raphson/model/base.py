@@ -16,6 +16,7 @@ from raphson.choices import WeightsKind
 from raphson.data import ModelData
 from raphson.data.blocks import Block
 from raphson.data.sample_rows import spread_rows
+from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError, check_choice
 from raphson.execute import Executor, serial
 from raphson.model.bias.reduction import reduced
@@ -122,6 +123,21 @@ class Model(Problem):
     def designs(self, theta: np.ndarray) -> list[Any]:
         """The derivative of each predictor: K matrices (n, p_k), or each (n, p) where the predictors share θ."""
         raise NotImplementedError
+
+    @property
+    def design_columns(self) -> list[Any]:
+        """The design (n, p) of each formula's predictor."""
+        return [self.data.X]
+
+    @property
+    def varying_terms(self) -> tuple[VaryingTerm, ...]:
+        """The terms whose coefficients vary, each with the number of its predictor."""
+        return self.data.varying
+
+    @property
+    def offsets(self) -> np.ndarray | None:
+        """(n,) or (K, n) the offsets that were given; None without."""
+        return self.data.offset
 
     @property
     def matrices(self) -> tuple[Any, ...]:

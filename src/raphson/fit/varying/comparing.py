@@ -77,7 +77,7 @@ def compared(larger: Reading, smaller: Reading) -> Comparison:
     mine, other = larger.at("lr_test").asked, smaller.at("lr_test").asked
     _check_comparable(larger, smaller, mine, other)
     present = np.flatnonzero(mine.row_weight > 0)
-    have, had = _parts(mine.data.varying, present), _parts(other.data.varying, present)
+    have, had = _parts(mine.varying_terms, present), _parts(other.varying_terms, present)
     X, Z = (_columns(one, fit) for one, fit in ((mine, larger), (other, smaller)))
     fresh = _new_variances(have, had)
     if fresh is None:
@@ -85,12 +85,17 @@ def compared(larger: Reading, smaller: Reading) -> Comparison:
             "smaller: expected a nested model; some of its coefficients vary otherwise than this fit's, so the "
             "likelihood ratio is not χ². Compare aic or bic"
         )
-    if not hypotheses.nested([X], [Z], mine.row_weight):
+    if not hypotheses.nested(X, Z, mine.row_weight):
         raise ModelError(
             "smaller: expected a nested model; its terms are not combinations of this fit's, so the likelihood ratio "
             "is not χ². Compare aic or bic"
         )
-    df = X.shape[1] - Z.shape[1] + sum(one.n_parameters for one in have) - sum(one.n_parameters for one in had)
+    df = (
+        sum(one.shape[1] for one in X)
+        - sum(one.shape[1] for one in Z)
+        + sum(one.n_parameters for one in have)
+        - sum(one.n_parameters for one in had)
+    )
     if df <= 0:
         raise ModelError(
             "smaller: expected a model with fewer parameters than this fit; got one with as many. Call lr_test on the "
@@ -133,6 +138,8 @@ def _new_variances(have: Sequence[VaryingTerm], had: Sequence[VaryingTerm]) -> i
 
 def _range(smaller: VaryingTerm, larger: VaryingTerm) -> np.ndarray | None:
     """(c, r) what the G of a larger term spans that gives what a smaller one does; None where none does."""
+    if smaller.predictor != larger.predictor:
+        return None
     free = larger.structure == "correlated" or larger.width == 1
     if _same_levels(smaller, larger):
         A = np.linalg.lstsq(larger.columns, smaller.columns, rcond=None)[0]
@@ -189,9 +196,11 @@ def _range_within(z: np.ndarray, inner: np.ndarray, columns: np.ndarray, codes: 
     return vectors[:, values > EQUAL * values[-1]]
 
 
-def _columns(model: Model, fit: Reading) -> np.ndarray:
-    """The columns of the design that are not aliased."""
-    return np.asarray(dense(model.data.X), dtype=float)[:, ~fit.state.aliased[: fit.n]]
+def _columns(model: Model, fit: Reading) -> list[np.ndarray]:
+    """The columns of each predictor's design that are not aliased."""
+    designs = [np.asarray(dense(one), dtype=float) for one in model.design_columns]
+    kept = np.split(~fit.state.aliased[: fit.n], np.cumsum([one.shape[1] for one in designs])[:-1])
+    return [X[:, own] for X, own in zip(designs, kept, strict=True)]
 
 
 def _check_comparable(larger: Reading, smaller: Reading, mine: Any, other: Any) -> None:
@@ -210,8 +219,8 @@ def _check_comparable(larger: Reading, smaller: Reading, mine: Any, other: Any) 
         )
     if mine.data.weights is not None and mine.weights_kind != other.weights_kind:
         raise ModelError(f"smaller: expected weights_kind={mine.weights_kind!r}; got {other.weights_kind!r}")
-    shifts = [np.zeros(len(one.y)) if one.data.offset is None else one.data.offset for one in (mine, other)]
-    if not np.array_equal(shifts[0], shifts[1]):
+    shifts = [np.zeros(1) if one.offsets is None else one.offsets for one in (mine, other)]
+    if not (shifts[0] == shifts[1]).all():
         raise ModelError("smaller: expected the offset of this fit; got another. Fit both models with the same one")
     restricted = [name == "REML" or name.startswith("REML ") for name in criteria]
     if any(restricted):
@@ -221,12 +230,12 @@ def _check_comparable(larger: Reading, smaller: Reading, mine: Any, other: Any) 
                 f"smaller: expected fits by the same criterion; got {criteria[0]} and {criteria[1]}. Fit both with "
                 "criterion='ml'"
             )
-        if X.shape != Z.shape or not np.array_equal(X, Z):
+        if len(X) != len(Z) or not all(map(np.array_equal, X, Z)):
             raise ModelError(
                 "smaller: expected the same coefficients that do not vary, as REML integrates them out, so that "
                 "criteria of different ones are not comparable; got others. Fit both with criterion='ml'"
             )
-    elif mine.data.varying and other.data.varying and criteria[0] != criteria[1]:
+    elif mine.varying_terms and other.varying_terms and criteria[0] != criteria[1]:
         raise ModelError(
             f"smaller: expected fits by the same criterion; got {criteria[0]} and {criteria[1]}. Fit both with the "
             "same quadrature="

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.schema import FormulaSchema
 from raphson.data.values import Levels, Numbers, Variable
 from raphson.data.varying.parts import SmoothPart
 from raphson.errors import ModelError
@@ -103,14 +102,14 @@ def simultaneous(rows: np.ndarray, V: np.ndarray, level: float, seed: int) -> fl
 @in_one_thread
 def curves(fit: Any, level: float = 0.95, points: int = 100, seed: int = 0) -> list[Curve]:
     """The smooth functions of a reading, in the order of the formula."""
-    at, model, schema = fit.maximum, fit.model, fit.state.schema
-    assert isinstance(schema, FormulaSchema)
+    at, model = fit.maximum, fit.model
     joint, labels = Joint(at), [one.label for one in at.criterion.terms]
     place = np.cumsum(model.kept) - 1
     tests = fit.smooths.set_index("term")
     left = _working(fit)
     found = []
-    for plan, variables in schema.varying_values(fit.frame):
+    parts = [(prefix, one) for prefix, schema in fit.formula_schemas for one in schema.varying_values(fit.frame)]
+    for prefix, (plan, variables) in parts:
         if not isinstance(plan.part, SmoothPart):
             continue
         names = [one.text for one in plan.part.expressions]
@@ -119,11 +118,11 @@ def curves(fit: Any, level: float = 0.95, points: int = 100, seed: int = 0) -> l
             continue
         numbers = [np.asarray(one.values, dtype=float) for one in variables[:d]]  # type: ignore[union-attr]
         grid = _grid(numbers, points)
-        for number, label in enumerate(plan.labels):
+        for number, label in enumerate(prefix + one for one in plan.labels):
             by = _by(plan, variables, number, len(grid))
             given = [*(Numbers(np.ascontiguousarray(one)) for one in grid.T), *by]
             terms, free = plan.build(given, None, len(grid), new=True)
-            columns = list(model.data.terms.get(label, ()))
+            columns = list(model.terms.get(label, ()))
             kept = [i for i, column in enumerate(columns) if model.kept[column]]
             null = free[number].values[:, kept] if free else np.zeros((len(grid), 0))
             rows = np.hstack([null, terms[number].columns])

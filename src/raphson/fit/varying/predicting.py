@@ -58,7 +58,7 @@ class VaryingPredictor:
         """Predict for rows with the columns X (n, p) and the terms, None for those that are left out."""
         import pandas as pd
 
-        self._check_levels(terms, asked)
+        check_levels(terms, asked)
         eta = self.predictor(X, terms, offset)
         link = asked.kind == "link"
         rows = None if link else rows_at(self.family, eta)
@@ -91,24 +91,13 @@ class VaryingPredictor:
             lambda y: self.family.cdf(y, mean, self.dispersion, None)[1], self.family.support, mean, asked.level
         )
 
-    def _check_levels(self, terms: Sequence[VaryingTerm | None], asked: Prediction) -> None:
-        if asked.new_levels == "population":
-            return
-        for term in terms:
-            if term is None or term.codes is None:
-                continue
-            strange = int(np.count_nonzero(term.codes < 0))
-            if strange:
-                raise DataError(
-                    f"new data: {strange} of {len(term.codes)} rows have a level of {term.group!r} that the fit did "
-                    'not have; predict them with new_levels="population", or all rows with effects="population"'
-                )
-
-    def predictor(self, X: np.ndarray, terms: Sequence[VaryingTerm | None], offset: np.ndarray | None) -> np.ndarray:
-        """(n,) x'β + z'b̂ + offset."""
-        eta = X @ self.at.beta
+    def predictor(
+        self, X: np.ndarray, terms: Sequence[VaryingTerm | None], offset: np.ndarray | None, which: int = 0
+    ) -> np.ndarray:
+        """(n,) x'β + z'b̂ + offset of a predictor, the first if there are several; β has the columns X there."""
+        eta = X @ self.at.beta[self.at.criterion.columns_of[which]]
         for number, term in enumerate(terms):
-            if term is not None:
+            if term is not None and self.at.criterion.terms[number].predictor == which:
                 eta = eta + _product(term, self.at.modes(number))
         return eta if offset is None else eta + offset
 
@@ -121,11 +110,35 @@ class VaryingPredictor:
             some = [None if term is None else term.take_rows(rows) for term in terms]
             total[rows] = self._of_known(X[rows], some)
         for number, term in enumerate(terms):
-            if term is not None and term.codes is not None:
-                new = np.flatnonzero(term.codes < 0)
-                moved = term.columns[new] @ self._factor(number)
-                total[new] += np.einsum("ij,ij->i", moved, moved)
+            if term is not None:
+                total += self._of_new(number, term)
         return total
+
+    def covariances(self, designs: Sequence[np.ndarray], terms: Sequence[VaryingTerm | None]) -> np.ndarray:
+        """(K, K, n) covariances of the K predictors, whose β have the columns of `designs`."""
+        K, n = len(designs), len(designs[0])
+        total = np.zeros((K, K, n))
+        step = max(1, ENTRIES // (K * self.at.criterion.layout.size))
+        for start in range(0, n, step):
+            rows = np.arange(start, min(start + step, n))
+            some = [None if term is None else term.take_rows(rows) for term in terms]
+            moves = [self.moves(X[rows], some, a) for a, X in enumerate(designs)]
+            for a in range(K):
+                for b in range(a + 1):
+                    total[a, b, rows] = total[b, a, rows] = self.form(moves[a], moves[b])
+        for number, term in enumerate(terms):
+            if term is not None:
+                total[term.predictor, term.predictor] += self._of_new(number, term)
+        return total
+
+    def _of_new(self, number: int, term: VaryingTerm) -> np.ndarray:
+        """(n,) variances of the coefficients of levels that the fit did not have; 0 at the others."""
+        out = np.zeros(len(term.columns))
+        if term.codes is not None:
+            new = np.flatnonzero(term.codes < 0)
+            moved = term.columns[new] @ self._factor(number)
+            out[new] = np.einsum("ij,ij->i", moved, moved)
+        return out
 
     @cached_property
     def _joint(self) -> Joint:
@@ -141,33 +154,33 @@ class VaryingPredictor:
     def _of_known(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
         return self.form(self.moves(X, terms))
 
-    def moves(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
-        """(n, q) how the predictors move with what is uncertain: linear in the rows, so that sums of rows are too."""
+    def moves(self, X: np.ndarray, terms: Sequence[VaryingTerm | None], which: int = 0) -> np.ndarray:
+        """(n, q) how a predictor moves with what is uncertain: linear in the rows, so that sums of rows are too."""
         at = self.at
         if at.criterion.restricted:
-            return self._joint.rows(X, terms)
+            return self._joint.rows(X, terms, which)
         g = np.zeros((len(X), at.criterion.n_params))
-        g[:, : at.criterion.p] = X
+        g[:, at.criterion.columns_of[which]] = X
         layout = at.criterion.layout
         own = np.zeros((len(X), layout.size))
         for piece, place in zip(layout.pieces, layout.slices, strict=True):
             assert piece.term is not None
             term = terms[piece.term]
-            if term is None:
+            if term is None or piece.predictor != which:
                 continue
             for j, moved in enumerate(at.moves_of_modes[:, place]):
                 g[:, j] += _product(term, moved.reshape(piece.levels, piece.width))
             own[:, place] = _spread(term, self._factor(piece.term))
         return np.hstack([g, own])
 
-    def form(self, moves: np.ndarray) -> np.ndarray:
-        """(n,) the variances that belong to :meth:`moves` or to sums of them."""
-        at = self.at
+    def form(self, moves: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+        """(n,) the variances that belong to :meth:`moves` or to sums of them; covariances with others."""
+        at, others = self.at, moves if others is None else others
         if at.criterion.restricted:
-            return self._joint.variance(moves)
-        g, own = np.split(moves, [at.criterion.n_params], axis=1)
-        solved = at.spot.mode.factor.solve(np.ascontiguousarray(own.T))
-        return np.einsum("im,mi->i", own, solved) + np.einsum("ij,jk,ik->i", g, at.cov, g)
+            return self._joint.covariance(moves, others)
+        (g, own), (h, other) = (np.split(one, [at.criterion.n_params], axis=1) for one in (moves, others))
+        solved = at.spot.mode.factor.solve(np.ascontiguousarray(other.T))
+        return np.einsum("im,mi->i", own, solved) + np.einsum("ij,jk,ik->i", g, at.cov, h)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +212,26 @@ class VaryingPredictors:
                 total = total + weights[group, rows - group * k] @ self.by.moves(self.X[rows], some)
             sums.append(total)
         return self.by.form(np.stack(sums))
+
+
+def check_levels(terms: Sequence[VaryingTerm | None], asked: Prediction) -> None:
+    """Refuse levels that the fit did not have, unless they are asked for.
+
+    Raises
+    ------
+    DataError
+    """
+    if asked.new_levels == "population":
+        return
+    for term in terms:
+        if term is None or term.codes is None:
+            continue
+        strange = int(np.count_nonzero(term.codes < 0))
+        if strange:
+            raise DataError(
+                f"new data: {strange} of {len(term.codes)} rows have a level of {term.group!r} that the fit did "
+                'not have; predict them with new_levels="population", or all rows with effects="population"'
+            )
 
 
 def _product(term: VaryingTerm, b: np.ndarray) -> np.ndarray:

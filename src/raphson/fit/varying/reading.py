@@ -125,6 +125,13 @@ class VaryingReading(OfCriterion):
         """See :mod:`raphson.fit.varying.dropping`."""
         return dropped(self, contains)
 
+    @property
+    def formula_schemas(self) -> list[tuple[str, FormulaSchema]]:
+        """What labels of terms begin with, and the schema, of each formula."""
+        schema = self.state.schema
+        assert isinstance(schema, FormulaSchema)
+        return [("", schema)]
+
     # -- how well it fits ----------------------------------------------------------------------------------------
 
     @cached_property

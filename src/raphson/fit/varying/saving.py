@@ -33,13 +33,16 @@ TABLES = {
 class WithoutRows(Criterion):
     """A criterion of a loaded fit: it has terms, with their levels, and a layout, but no rows."""
 
-    def __init__(self, family: Distribution, terms: list[VaryingTerm], p: int, restricted: bool, tau: bool) -> None:
+    def __init__(
+        self, family: Distribution, terms: list[VaryingTerm], widths: list[int], restricted: bool, tau: bool
+    ) -> None:
         quadratic = bool(getattr(family, "quadratic", False))
-        scaled = not family.dispersion_fixed
+        scaled, K = not family.dispersion_fixed, len(widths)
         self.density: Any = SimpleNamespace(
-            family=family, y=np.zeros(0), scaled=scaled, has_tau=tau, quadratic=quadratic, n_predictors=1
+            family=family, y=np.zeros(0), scaled=scaled, has_tau=tau, quadratic=quadratic, n_predictors=K
         )
-        self._arrange([np.zeros((0, p))], terms, restricted)
+        self._arrange([np.zeros((0, p)) for p in widths], terms, restricted)
+        self.offset = np.zeros((K, 0))
 
 
 def stored(at: AtMaximum, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -56,6 +59,7 @@ def stored(at: AtMaximum, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
             "smooth": term.smooth,
             "margins": list(term.margins),
             "penalties": None if term.penalties is None else listed(term.penalties),
+            "predictor": term.predictor,
         }
         for term in own.terms
     ]
@@ -73,6 +77,7 @@ def stored(at: AtMaximum, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "restricted": own.restricted,
         "tau": own.density.has_tau,
         "p": int(own.X.shape[1]),
+        "widths": [int(X.shape[1]) for X in own.designs],
         "theta": listed(at.theta),
         "free": at.free.astype(int).tolist(),
         "cov": listed(at.cov),
@@ -93,7 +98,10 @@ def restored(saved: Any, family: Distribution) -> AtMaximum:
     expect(is_count(saved["p"]), "p: expected a count")
     expect(is_list(saved["terms"], lambda one: isinstance(one, dict)) and saved["terms"], "terms: expected terms")
     terms = [_term(one) for one in saved["terms"]]
-    criterion = WithoutRows(family, terms, saved["p"], saved["restricted"], saved["tau"])
+    widths = saved["widths"]
+    expect(is_list(widths, is_count) and sum(widths) == saved["p"], "widths: expected counts with the sum p")
+    expect(all(term.predictor < len(widths) for term in terms), "predictor: expected one of them")
+    criterion = WithoutRows(family, terms, widths, saved["restricted"], saved["tau"])
     J, size = criterion.n_params, criterion.layout.size
     theta = array(saved["theta"], (J,), "theta")
     free = array(saved["free"], (J,), "free") != 0
@@ -154,6 +162,7 @@ def _term(saved: Mapping[str, Any]) -> VaryingTerm:
     expect(is_texts(saved["names"]) and bool(saved["names"]), "names: expected different texts")
     expect(is_texts(saved["levels"]), "levels: expected different texts")
     expect(saved["structure"] in get_args(Structure), "structure: not known")
+    expect(is_count(saved["predictor"]), "predictor: expected a count")
     expect(not saved["grouped"] or bool(saved["levels"]), "levels: expected one or more")
     expect(is_texts(saved["margins"]), "margins: expected different texts")
     penalties, tensor = None, saved["structure"] == "tensor"
@@ -172,4 +181,5 @@ def _term(saved: Mapping[str, Any]) -> VaryingTerm:
         saved["smooth"],
         tuple(saved["margins"]),
         penalties,
+        predictor=saved["predictor"],
     )

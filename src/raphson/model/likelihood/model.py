@@ -11,6 +11,7 @@ import numpy as np
 
 from raphson.data.blocks import BLOCK_ROWS, Block, make_blocks
 from raphson.data.products import dense
+from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError
 from raphson.model.base import Model, RowTable, Sampler
 from raphson.model.likelihood.expected import free_of_response
@@ -131,6 +132,18 @@ class LikelihoodModel(Model):
     @property
     def predictor(self) -> LinearPredictor:
         return self.linear
+
+    @property
+    def design_columns(self) -> list[Any]:
+        return [self.matrices[d] for d in self.linear.design]
+
+    @property
+    def varying_terms(self) -> tuple[VaryingTerm, ...]:
+        return ()
+
+    @property
+    def offsets(self) -> np.ndarray | None:
+        return self.offset
 
     def with_matrices(self, matrices: Sequence[Any]) -> LikelihoodModel:
         return replace(self, matrices=tuple(matrices))

@@ -42,7 +42,7 @@ import numpy as np
 from raphson.data.varying.term import VaryingTerm
 from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
 from raphson.model.varying.algebra import Eliminated, Factor
-from raphson.model.varying.densities import Density, Rows
+from raphson.model.varying.densities import Rows
 from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.interior import interior
 from raphson.model.varying.layout import Blocks, Layout, times, times_right, transposed
@@ -78,7 +78,7 @@ class Criterion(Objective):
 
     Parameters
     ----------
-    density : of the rows.
+    density : of the rows: a :class:`.densities.Density` or a :class:`.several.SeveralDensity`.
     designs : the columns (n, p) of each of its K predictors; an array where there is one.
     terms : the varying terms.
     offset : (K, n), or (n,) of one predictor; None for 0.
@@ -87,7 +87,7 @@ class Criterion(Objective):
 
     def __init__(
         self,
-        density: Density,
+        density: Any,
         designs: np.ndarray | Sequence[np.ndarray],
         terms: Sequence[VaryingTerm],
         offset: np.ndarray | None,

@@ -116,4 +116,8 @@ class Joint:
 
     def variance(self, rows: np.ndarray) -> np.ndarray:
         """(m,) aᵀH⁻¹a of rows of :meth:`rows`."""
-        return np.einsum("im,mi->i", rows, self.factor.solve(np.ascontiguousarray(rows.T)))
+        return self.covariance(rows, rows)
+
+    def covariance(self, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(m,) aᵀH⁻¹b of rows of :meth:`rows`."""
+        return np.einsum("im,mi->i", rows, self.factor.solve(np.ascontiguousarray(others.T)))

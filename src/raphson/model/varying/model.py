@@ -13,26 +13,17 @@ from raphson.data.products import dense
 from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ConvergenceError
 from raphson.frozen import frozen
-from raphson.linalg import independent
 from raphson.model.base import Model
 from raphson.model.families.exponential import Poisson
 from raphson.model.glm.glm import CERTAIN, GeneralisedLinearModel
 from raphson.model.limits import Limit
-from raphson.model.objective import Evaluation, Need, Objective, triangularised
-from raphson.model.varying.corner import way_out
+from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.varying.criterion import Criterion
+from raphson.model.varying.criterion_model import CriterionModel, copied
 from raphson.model.varying.densities import Density
-from raphson.model.varying.edge import edge_of
 from raphson.model.varying.quadrature import IntegralDerivatives, Quadrature, one_by_one
 from raphson.model.varying.results import AtMaximum
 from raphson.model.varying.start import starting_values
-
-ADVICE = (
-    "the estimate is a maximum at the edge of the parameter space: a standard deviation of 0, a correlation of ±1 or "
-    "an infinite penalty, which is the answer, not a failure"
-)
-
-CORNER = "the iteration came to where several penalties are infinite, which is no maximum"
 
 EXACT = 1e-14
 """Share of the responses' mean square below which a dispersion that the iteration stopped at is on its way to 0."""
@@ -64,7 +55,7 @@ estimates before that is said. Of the references cbpp moves by 0.03, bacteria by
 
 
 @frozen
-class VaryingModel(GeneralisedLinearModel):
+class VaryingModel(CriterionModel, GeneralisedLinearModel):
     """Family, design and response, with varying terms.
 
     What is maximised is the criterion (:mod:`.criterion`) in its own parameters θ.
@@ -118,15 +109,6 @@ class VaryingModel(GeneralisedLinearModel):
         return density, X, self.varying, self.data.offset, self.restricted
 
     @property
-    def kept(self) -> np.ndarray:
-        """(p,) mask of the columns of the design that are not linear combinations of earlier ones."""
-        if "kept" not in self.shared:
-            X = np.asarray(dense(self.data.X), dtype=float)
-            X = X if self.weight is None else X[self.row_weight > 0]
-            self.shared["kept"] = independent(triangularised(X)) if X.shape[1] else np.zeros(0, dtype=bool)
-        return cast("np.ndarray", self.shared["kept"])
-
-    @property
     def kept_terms(self) -> dict[str, tuple[int, ...]]:
         """The columns of each term among those that are kept."""
         place = np.cumsum(self.kept) - 1
@@ -138,14 +120,6 @@ class VaryingModel(GeneralisedLinearModel):
     @cached_property
     def objective(self) -> Objective:
         return self.criterion
-
-    @property
-    def free(self) -> np.ndarray | None:
-        return None if self.held is None else ~self.held
-
-    @property
-    def concave(self) -> bool:
-        return False
 
     def same_kind(self, other: Model) -> bool:
         """Also a model without varying terms, which is this one with variances of 0."""
@@ -161,7 +135,7 @@ class VaryingModel(GeneralisedLinearModel):
     def with_rows(self, rows: np.ndarray, copies: np.ndarray) -> VaryingModel:
         """The model of some rows (m,), with the number of the copy (m,) of each: a level's copies are other levels."""
         base: Any = self.subset(cast("slice", rows))
-        terms = tuple(_copied(term, rows, copies) for term in self.varying)
+        terms = tuple(copied(term, rows, copies) for term in self.varying)
         changed = replace(base, data=replace(base.data, varying=terms), held=None, noted=(), shared={})
         return cast("VaryingModel", changed)
 
@@ -173,7 +147,7 @@ class VaryingModel(GeneralisedLinearModel):
             return None if values is None else values[rows]
 
         part = Density(density.family, density.y[rows], cut(density.given), cut(density.size), density.kind)
-        some = [_copied(term, rows, np.zeros(len(rows), dtype=int)) for term in terms]
+        some = [copied(term, rows, np.zeros(len(rows), dtype=int)) for term in terms]
         given = part, X[rows], some, cut(offset), own if restricted is None else restricted
         if self.nodes is None or density.quadratic:
             return Criterion(*given)
@@ -200,25 +174,10 @@ class VaryingModel(GeneralisedLinearModel):
         y, w = self.y, self.row_weight
         return float(np.log(max(w @ (y * (y - 1.0)), 1e-300) / max(float(w @ y), 1e-300) / SUSPICIOUS))
 
-    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """Whether the iteration came to a corner of a tensor product that is no maximum."""
-        if not np.isfinite(theta).all():
-            return ""
-        held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
-        self.shared["out"] = way_out(self.criterion, theta, held)
-        return "" if self.shared["out"] is None else CORNER
-
-    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
-        """The way out of the corner."""
-        return [] if number or self.shared.get("out") is None else [self.shared["out"]]
-
-    def undetermined(self, result: Any) -> np.ndarray:
-        return np.zeros(self.n_coefficients, dtype=bool)
-
     def advice(self, status: Any) -> str:
         if status.value == "search failed" and self.criterion.density.walled:
             return self.stuck_at_edge
-        return ADVICE if status.value == "boundary" else str(status.advice)
+        return super().advice(status)
 
     @property
     def stuck_at_edge(self) -> str:
@@ -231,20 +190,12 @@ class VaryingModel(GeneralisedLinearModel):
             "defined for every η, such as 'log' or 'logit', or leave varying terms out"
         )
 
-    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
-        return []
-
     def limit(self, theta: np.ndarray, evaluation: Evaluation, converged: bool) -> Limit | None:
         """The family's limit, or the model with what lies at an edge held there."""
         simpler = self._simpler(theta)
         if simpler is not None:
             return simpler
-        held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
-        found = edge_of(self.criterion, theta, held)
-        if found is None:
-            return None
-        model = replace(self, held=found.held, noted=(*self.noted, *found.notes))
-        return Limit("boundary", model, np.zeros(len(theta)), None, "; ".join(model.noted), found.theta)
+        return self.at_edge(theta)
 
     def _simpler(self, theta: np.ndarray) -> Limit | None:
         """The model of counts that vary no more than Poisson ones, to which a θ that runs to infinity leads.
@@ -352,33 +303,6 @@ class VaryingModel(GeneralisedLinearModel):
 
     # -- at the estimate -----------------------------------------------------------------------------------------
 
-    def maximum(self, theta: np.ndarray) -> AtMaximum:
-        """The criterion at its maximum θ."""
-        free = np.ones(len(theta), dtype=bool) if self.held is None else ~self.held
-        return AtMaximum(self.criterion, theta, free)
-
-    def own(self, whole: np.ndarray) -> np.ndarray:
-        """The θ of the criterion, of all parameters with β first."""
-        p = len(self.kept)
-        return whole[p:].copy() if self.restricted else np.concatenate([whole[:p][self.kept], whole[p:]])
-
-    def whole(self, theta: np.ndarray) -> np.ndarray:
-        """All parameters, β first, 0 for aliased ones, of the θ of the criterion."""
-        return self._widened(self.maximum(theta).beta, theta)
-
-    def whole_mask(self, free: np.ndarray) -> np.ndarray:
-        """Which of all parameters moved."""
-        return self._widened(np.ones(int(np.count_nonzero(self.kept)), dtype=bool), free)
-
-    def whole_score(self, score: np.ndarray) -> np.ndarray:
-        """The gradient by all parameters; that by integrated coefficients is 0, where they have their mode."""
-        return self._widened(score[: self.criterion.p] if self.criterion.p else np.zeros(int(self.kept.sum())), score)
-
-    def _widened(self, beta: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        out = np.zeros(len(self.kept), dtype=theta.dtype)
-        out[self.kept] = beta
-        return np.concatenate([out, theta[self.criterion.p :]])
-
     def null_model(self, family: Any) -> GeneralisedLinearModel:
         """The model in which nothing varies, with only the intercept (if it has one) and the offset."""
         given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
@@ -397,12 +321,3 @@ class VaryingModel(GeneralisedLinearModel):
         return GeneralisedLinearModel(
             **given | {"data": replace(self.data, offset=offset, varying=()), "family": family}
         )
-
-
-def _copied(term: VaryingTerm, rows: np.ndarray, copies: np.ndarray) -> VaryingTerm:
-    if term.codes is None:
-        return term.take_rows(rows)
-    both = copies.astype(np.int64) * term.n_levels + term.codes[rows]
-    met, codes = np.unique(both, return_inverse=True)
-    levels = tuple(f"{term.levels[one % term.n_levels]}#{one // term.n_levels}" for one in met)
-    return replace(term, columns=term.columns[rows], codes=codes.astype(np.int32), levels=levels)

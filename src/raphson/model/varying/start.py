@@ -23,19 +23,25 @@ HALVINGS = 10
 """Of the standard deviations, until there is a mode."""
 
 
-def starting_values(criterion: Criterion) -> np.ndarray:
+def starting_values(criterion: Criterion, beta: np.ndarray | None = None) -> np.ndarray:
     """θ to start the outer iteration from.
 
     Where a link has a domain there may be no mode inside of it; the less coefficients vary, the nearer it is to that of
     the model in which none does.
+
+    Parameters
+    ----------
+    beta : coefficients without the varying terms; None for those of the family's own start.
     """
-    theta = _after_steps(criterion)
+    theta = _after_steps(criterion, beta)
     if criterion.at(theta) is not None:
         return theta
     own, nearer = criterion.own_entries, theta.copy()
     for _ in range(HALVINGS):
         nearer[own] *= 0.5
-        if criterion.p:
+        if criterion.p and beta is not None:
+            nearer[: criterion.p] = beta
+        elif criterion.p:
             tau = float(theta[-1]) if criterion.density.has_tau else 0.0
             nearer[: criterion.p] = interior(criterion.density, criterion.X, criterion.offset[0], tau)
         if criterion.at(nearer) is not None:
@@ -43,22 +49,17 @@ def starting_values(criterion: Criterion) -> np.ndarray:
     return theta
 
 
-def _after_steps(criterion: Criterion) -> np.ndarray:
+def _after_steps(criterion: Criterion, beta: np.ndarray | None) -> np.ndarray:
     density = criterion.density
     # the coefficients β are found with the others, whichever of the criteria is to be maximised
     joint = criterion.joint
     theta = np.zeros(joint.n_params)
-    y, w = density.y, density.weight
-    with np.errstate(all="ignore"):
-        eta = density.family.start_eta(y, w)
-    if density.joint:
-        theta[-1] = float(eta[1][0])
-    if density.scaled:
-        theta[-1] = _first_dispersion(density, joint, eta[0])
-    tau = theta[-1] if density.has_tau else 0.0
-    weight = weights(density, eta[0], tau)
+    if beta is None:
+        beta, each = _of_family(joint, theta)
+    else:
+        each = _of_coefficients(joint, beta)
     for scale, term in zip(joint.scales, criterion.terms, strict=True):
-        level = weight @ term.columns**2 / term.n_levels
+        level = each[term.predictor] @ term.columns**2 / term.n_levels
         sizes = 1.0 / np.sqrt(np.where(level > 0, level, 1.0))
         if scale.structure == "common":
             theta[scale.own] = 1.0 / np.sqrt(float(np.mean(level)) or 1.0)
@@ -66,7 +67,10 @@ def _after_steps(criterion: Criterion) -> np.ndarray:
             theta[scale.own] = scale.entries(np.diag(sizes**2))
     v = np.zeros(joint.layout.size)
     fixed = joint.layout.place_of_fixed
-    v[fixed] = interior(density, criterion.X, joint.offset[0], tau)
+    v[fixed] = beta
+    if density.n_predictors > 1:  # elsewhere some density may be 0
+        joint.begin = v.copy()
+        criterion.begin = criterion.own_part(joint.begin)
     for _ in range(EM_STEPS):
         problem = Inner(joint, theta)
         mode = problem.climb(v, 2)
@@ -78,8 +82,28 @@ def _after_steps(criterion: Criterion) -> np.ndarray:
             moved = np.abs(np.log(np.abs(theta[: joint.n_entries] / before[: joint.n_entries])))
         if np.nanmax(moved, initial=0.0) < SETTLED:
             break
-    beta = v[fixed]
-    return theta if criterion.restricted else np.concatenate([beta, theta])
+    return theta if criterion.restricted else np.concatenate([v[fixed], theta])
+
+
+def _of_family(joint: Criterion, theta: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Coefficients and weights of one predictor by the family's own start, which sets the τ in θ."""
+    density = joint.density
+    with np.errstate(all="ignore"):
+        eta = density.family.start_eta(density.y, density.weight)
+    if density.joint:
+        theta[-1] = float(eta[1][0])
+    if density.scaled:
+        theta[-1] = _first_dispersion(density, joint, eta[0])
+    tau = float(theta[-1]) if density.has_tau else 0.0
+    return interior(density, joint.X, joint.offset[0], tau), [weights(density, eta[0], tau)]
+
+
+def _of_coefficients(joint: Criterion, beta: np.ndarray) -> list[np.ndarray]:
+    """The weights of each predictor at some coefficients, 0 where they are none."""
+    shift = [X @ beta[own] for X, own in zip(joint.designs, joint.columns_of, strict=True)]
+    rows = joint.density.at(joint.offset + np.stack(shift), 0.0, 2, joint.layout.predictors)
+    found = [rows.weight.at(a, a) for a in range(joint.density.n_predictors)]
+    return [np.zeros(joint.n_rows) if one is None else np.where(one > 0, one, 0.0) for one in found]
 
 
 def _first_dispersion(density: Any, joint: Criterion, eta: np.ndarray) -> float:

@@ -1,0 +1,143 @@
+"""What models have in common whose criterion is maximised, whatever their rows are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from raphson.data.products import dense
+from raphson.data.varying.term import VaryingTerm
+from raphson.linalg import independent
+from raphson.model.limits import Limit
+from raphson.model.objective import Evaluation, triangularised
+from raphson.model.varying.corner import way_out
+from raphson.model.varying.criterion import Criterion
+from raphson.model.varying.edge import edge_of
+from raphson.model.varying.results import AtMaximum
+
+ADVICE = (
+    "the estimate is a maximum at the edge of the parameter space: a standard deviation of 0, a correlation of ±1 or "
+    "an infinite penalty, which is the answer, not a failure"
+)
+
+CORNER = "the iteration came to where several penalties are infinite, which is no maximum"
+
+
+class CriterionModel:
+    """A model whose coefficients vary: the maximum of its criterion, and the edges that it may lie at.
+
+    Attributes
+    ----------
+    restricted : whether β is integrated with the varying coefficients (REML).
+    held : (J,) mask of the θ that are held at an edge, or None.
+    noted : what each edge that this model lies at means.
+    shared : what models that differ in what they hold have in common, such as the criterion.
+    """
+
+    if TYPE_CHECKING:
+        restricted: bool
+        held: np.ndarray | None
+        noted: tuple[str, ...]
+        shared: dict[str, Any]
+        weight: np.ndarray | None
+        row_weight: np.ndarray
+        n_coefficients: int
+        design_columns: list[Any]
+
+    @property
+    def criterion(self) -> Criterion:
+        """What is maximised, with the terms and the columns that are not aliased."""
+        raise NotImplementedError
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(p,) mask of the columns of each predictor that are not linear combinations of earlier ones."""
+        if "kept" not in self.shared:
+            parts = [np.zeros(0, dtype=bool)]
+            for one in self.design_columns:
+                X = np.asarray(dense(one), dtype=float)
+                X = X if self.weight is None else X[self.row_weight > 0]
+                parts.append(independent(triangularised(X)) if X.shape[1] else np.zeros(0, dtype=bool))
+            self.shared["kept"] = np.concatenate(parts)
+        return cast("np.ndarray", self.shared["kept"])
+
+    @property
+    def free(self) -> np.ndarray | None:
+        return None if self.held is None else ~self.held
+
+    @property
+    def concave(self) -> bool:
+        return False
+
+    def suspects_infinity(self, evaluation: Evaluation) -> bool:
+        return False
+
+    def undetermined(self, result: Any) -> np.ndarray:
+        return np.zeros(self.n_coefficients, dtype=bool)
+
+    def advice(self, status: Any) -> str:
+        return ADVICE if status.value == "boundary" else str(status.advice)
+
+    def remarks(self, result: Any, dispersion: float, cov: str, met: Sequence[np.ndarray] = ()) -> list[str]:
+        return []
+
+    def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
+        """Whether the iteration came to a corner of a tensor product that is no maximum."""
+        if not np.isfinite(theta).all():
+            return ""
+        held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
+        self.shared["out"] = way_out(self.criterion, theta, held)
+        return "" if self.shared["out"] is None else CORNER
+
+    def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
+        """The way out of the corner."""
+        return [] if number or self.shared.get("out") is None else [self.shared["out"]]
+
+    def at_edge(self, theta: np.ndarray) -> Limit | None:
+        """The model with what lies at an edge held there; None where nothing does."""
+        held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
+        found = edge_of(self.criterion, theta, held)
+        if found is None:
+            return None
+        model = replace(cast("Any", self), held=found.held, noted=(*self.noted, *found.notes))
+        return Limit("boundary", model, np.zeros(len(theta)), None, "; ".join(model.noted), found.theta)
+
+    def maximum(self, theta: np.ndarray) -> AtMaximum:
+        """The criterion at its maximum θ."""
+        free = np.ones(len(theta), dtype=bool) if self.held is None else ~self.held
+        return AtMaximum(self.criterion, theta, free)
+
+    def own(self, whole: np.ndarray) -> np.ndarray:
+        """The θ of the criterion, of all parameters with β first."""
+        p = len(self.kept)
+        return whole[p:].copy() if self.restricted else np.concatenate([whole[:p][self.kept], whole[p:]])
+
+    def whole(self, theta: np.ndarray) -> np.ndarray:
+        """All parameters, β first, 0 for aliased ones, of the θ of the criterion."""
+        return self._widened(self.maximum(theta).beta, theta)
+
+    def whole_mask(self, free: np.ndarray) -> np.ndarray:
+        """Which of all parameters moved."""
+        return self._widened(np.ones(int(np.count_nonzero(self.kept)), dtype=bool), free)
+
+    def whole_score(self, score: np.ndarray) -> np.ndarray:
+        """The gradient by all parameters; that by integrated coefficients is 0, where they have their mode."""
+        return self._widened(score[: self.criterion.p] if self.criterion.p else np.zeros(int(self.kept.sum())), score)
+
+    def _widened(self, beta: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        out = np.zeros(len(self.kept), dtype=theta.dtype)
+        out[self.kept] = beta
+        return np.concatenate([out, theta[self.criterion.p :]])
+
+
+def copied(term: VaryingTerm, rows: np.ndarray, copies: np.ndarray) -> VaryingTerm:
+    """The term on some rows, with the number of the copy of each: a level's copies are other levels."""
+    if term.codes is None:
+        return term.take_rows(rows)
+    both = copies.astype(np.int64) * term.n_levels + term.codes[rows]
+    met, codes = np.unique(both, return_inverse=True)
+    levels = tuple(f"{term.levels[one % term.n_levels]}#{one // term.n_levels}" for one in met)
+    return replace(term, columns=term.columns[rows], codes=codes.astype(np.int32), levels=levels)
