@@ -39,8 +39,9 @@ def _package(source: Any) -> str:
 def in_library(found: Any, library: str | None, name: str = "") -> Any:
     """A pandas Series or frame as one of another library, without its index; None for pandas.
 
-    Of a record, the fields that are Series or frames. A Series of polars has the given name, as pandas' has none. NaN
-    stays NaN; what is missing in a column of anything but numbers is null.
+    An index with a name, as that of the levels of a group, is the first column. Of a record, the fields that are Series
+    or frames. A Series of polars has the given name, as pandas' has none. NaN stays NaN; what is missing in a column of
+    anything but numbers is null.
 
     Examples
     --------
@@ -55,13 +56,16 @@ def in_library(found: Any, library: str | None, name: str = "") -> Any:
     import narwhals as nw
 
     backend: Any = library
+    if isinstance(found, pd.Series | pd.DataFrame) and found.index.name is not None:
+        found = found.reset_index() if isinstance(found, pd.DataFrame) else found.rename(name).reset_index()
     if isinstance(found, pd.Series):
         return nw.new_series(name, _values(found), backend=backend).to_native()
     if isinstance(found, pd.DataFrame):
         return nw.from_dict(_columns(found), backend=backend).to_native()
     if is_dataclass(found) and not isinstance(found, type):
         inside = {field.name: getattr(found, field.name) for field in fields(found) if field.init}
-        tables = {name: one for name, one in inside.items() if isinstance(one, pd.Series | pd.DataFrame)}
+        tables = {name: one for name, one in inside.items() if isinstance(one, pd.DataFrame)}
+        tables |= {name: one.rename_axis(None) for name, one in inside.items() if isinstance(one, pd.Series)}
         return replace(found, **{name: in_library(one, library, name) for name, one in tables.items()})
     return found
 

@@ -166,3 +166,13 @@ def test_what_has_no_meaning_is_refused(counts):
             getattr(fit, name)
     with pytest.raises(RefusedName, match="simulate_coverage: not available where coefficients vary"):
         rp.simulate_coverage(fit, reps=10)
+
+
+def test_tables_of_levels_name_them_in_other_libraries_too(counts):
+    pl = pytest.importorskip("polars")
+    fit = rp.glm("z ~ x + (1 | g)", pl.from_pandas(counts[["z", "x", "g"]]))
+    assert fit.dfbetas.columns == ["g", "Intercept", "x"] and fit.cooks_distance.columns == ["g", "cooks_distance"]
+    assert fit.dfbetas["g"].to_list() == sorted(counts.g.unique())
+    plain = rp.glm("z ~ x + (1 | g)", counts).loo()
+    assert fit.loo().estimates.columns[0] == "g" and fit.loo().elpd == pytest.approx(plain.elpd)
+    assert fit.simulate(2, seed=1).shape == (240, 2)
