@@ -84,6 +84,7 @@ def test_rows_without_a_group_are_dropped(table):
     [
         ("(1 | same)", r"the group 'same' of '\(1 \| same\)' has one level only \('a'\)"),
         ("(one | g)", r"the column 'one' in '\(one \| g\)' is the same in all rows"),
+        ("(I(x + 1e7) | g)", r"is nearly the same in all rows \(subtract its mean from it\)"),
         ("(zero | g)", "is 0 in all rows"),
         ("(x + I(2*x) | g)", r"the column 'I\(2 \* x\)' in .* is a combination of Intercept, x"),
     ],

@@ -29,6 +29,19 @@ def test_sums_and_forms_are_those_of_the_dense_matrix():
     assert crossings.forms(products, M) == pytest.approx(np.einsum("gi,ij,gj->g", C, M, C), rel=1e-13, abs=1e-14)
 
 
+def test_a_product_where_the_matrix_has_entries():
+    rng = np.random.default_rng(4)
+    C = np.where(rng.random((9, 6)) < 0.5, rng.normal(size=(9, 6)), 0.0)
+    rows, columns = np.nonzero(C)
+    begins = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=9))])
+    shuffled = rng.permutation(len(rows))
+    crossings = Crossings(np.argsort(shuffled), columns, begins, 6)
+    M = rng.normal(size=(6, 6))
+    M = M + M.T
+    expected = (C @ M)[rows, columns][shuffled]
+    assert crossings.beside(C[rows, columns][shuffled], M) == pytest.approx(expected, rel=1e-13, abs=1e-14)
+
+
 def test_a_triangle_is_mirrored_whatever_its_order():
     A = np.arange(9.0).reshape(3, 3)
     for own in (A, np.asfortranarray(A)):

@@ -230,6 +230,8 @@ def _check_independent(columns: np.ndarray, names: Sequence[str], part: GroupPar
             what = f"is a combination of {', '.join(names[:place])}"
             if names[:place] == ("Intercept",):
                 what = "is the same in all rows"
+                if np.ptp(columns[:, place]):
+                    what = "is nearly the same in all rows (subtract its mean from it)"
             if not lengths[place]:
                 what = "is 0 in all rows"
             raise DataError(

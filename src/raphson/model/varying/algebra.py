@@ -13,7 +13,8 @@ G_j = C_jᵀ − D_j F and Q_j = S_j − FᵀG_j − C_jF,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from raphson import lapack
+from raphson.errors import ModelError
+from raphson.model.varying.components import Components
 from raphson.model.varying.crossings import Crossings, count_of, mirrored
 from raphson.model.varying.layout import Blocks, Layout
 
@@ -31,6 +34,12 @@ above which it is held densely however large it is."""
 SMALL = 128
 """Size of T up to which its inverse is solved for, as LAPACK's own routine for inverses starts threads for 25 columns:
 on a busy machine it then takes milliseconds where this takes 20 µs."""
+
+MATRICES = 10
+"""Largest number of matrices of the coefficients that are not eliminated that are held at once, at four scales."""
+
+MANY = 300
+"""Coefficients that are not eliminated from which on it is looked whether they fall into sets."""
 
 CROSSINGS = 10_000_000
 """Most products of two entries of a row of C that are listed: they take 24 bytes each, 240 MB."""
@@ -46,6 +55,18 @@ class Eliminated:
         """The pieces that are not eliminated."""
         self.E = self.first.size if self.first is not None else 0
         self.R = layout.size - self.E
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        """Refuse matrices that this machine cannot hold; raises a ModelError."""
+        needed, there = 8.0 * MATRICES * self.R**2, memory()
+        if needed > there:
+            largest = self.layout.pieces[0].levels
+            raise ModelError(
+                f"formula: besides the {largest:,} levels of the largest group, there are {self.R:,} coefficients, "
+                f"whose matrices take {needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; expected at "
+                f"most {int(np.sqrt(there / (8.0 * MATRICES))):,} of them. Leave a group out, or take coarser levels"
+            )
 
     def within(self, k: int) -> slice:
         """Where the coefficients of a piece are among those that are not eliminated."""
@@ -65,6 +86,30 @@ class Eliminated:
     def dense(self) -> bool:
         whole = self.E * self.R
         return whole <= DENSE or self.entries > FULL * whole
+
+    @cached_property
+    def components(self) -> Components | None:
+        """The sets that the coefficients that are not eliminated fall into; None where they are few or do not."""
+        return Components.of(self._edges(), self.E + self.R, self.R) if self.R >= MANY else None
+
+    def _edges(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pairs of coefficients that a row or a level connects, the eliminated ones first."""
+        pieces = self.layout.pieces
+        for k in self.rest:
+            if self.first is not None:
+                rows, columns = self.place(k)
+                yield rows, columns + self.E
+            for j in self.rest:
+                if k <= j:
+                    pairs = self.layout.pairs[k, j]
+                    first = self.E + self.within(k).start + pairs.first * pieces[k].width
+                    second = self.E + self.within(j).start + pairs.second * pieces[j].width
+                    for step in range(pieces[j].width):
+                        yield first, second + step
+
+    def product(self, A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        """A B of two matrices (R, R) that are 0 between the components."""
+        return A @ B if self.components is None else self.components.product(A, B)
 
     def place(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns (pairs, c, c_k) of the entries of the piece's block in Cᵀ."""
@@ -87,7 +132,12 @@ class Eliminated:
     @cached_property
     def crossings(self) -> Crossings | None:
         """The products of entries of C at a level; None where sparse or dense products are better."""
-        if self.first is None or self.first.width > 1 or self.dense or not self.R:
+        return self.within_rows if self.first is not None and self.first.width == 1 else None
+
+    @cached_property
+    def within_rows(self) -> Crossings | None:
+        """The same of the rows of C, of which a level has as many as columns."""
+        if self.first is None or self.dense or not self.R:
             return None
         order, columns, begins = self._pattern
         return Crossings(order, columns, begins, self.R) if count_of(begins) <= CROSSINGS else None
@@ -111,7 +161,15 @@ class Eliminated:
 
     def gathered(self, whole: np.ndarray) -> list[np.ndarray]:
         """The blocks of a dense (E, R)."""
-        flat = whole.reshape(-1)[self._flat]
+        return self._parted(whole.reshape(-1)[self._flat])
+
+    def beside(self, parts: Sequence[np.ndarray], matrix: Any, M: np.ndarray) -> list[np.ndarray]:
+        """The blocks of C M for a symmetric M (R, R), of the blocks of C and of C as a matrix."""
+        if self.within_rows is None:
+            return self.gathered(_full(matrix @ M))
+        return self._parted(self.within_rows.beside(np.concatenate([one.ravel() for one in parts]), M))
+
+    def _parted(self, flat: np.ndarray) -> list[np.ndarray]:
         out, start = [], 0
         for k in self.rest:
             pairs, piece = self.layout.pairs[0, k], self.layout.pieces[k]
@@ -172,9 +230,11 @@ class Factor:
                 self.F = form.matrix(self.F_parts)
                 S = S - self.through
         if form.R:
-            triangle, failed = lapack.dpotrf(S, lower=1)
+            triangle = form.components.cholesky(S) if form.components is not None else _cholesky(S)
+            if triangle is None:
+                return
             diagonal = triangle.diagonal()
-            if failed or not (diagonal > 0).all() or not np.isfinite(diagonal).all():
+            if not (diagonal > 0).all() or not np.isfinite(diagonal).all():
                 return
             self.triangle = triangle
             total += 2.0 * float(np.sum(np.log(diagonal)))
@@ -263,7 +323,7 @@ class Factor:
             return total
         # the part within levels beyond D⁻¹ is what `inverse` has
         total += 2.0 * float(np.vdot(self.D_inverse, self.inverse[0, 0] - self.D_inverse))
-        turned = self.squared @ self.rest_inverse
+        turned = self.form.product(self.squared, self.rest_inverse)
         return total + float(np.vdot(turned, turned.T))
 
     @cached_property
@@ -275,7 +335,7 @@ class Factor:
             return out
         own = self.D_inverse
         if form.R:
-            K = form.gathered(self._beside)
+            K = form.beside(self.F_parts, self.F, self.rest_inverse)
             own = own.copy()
             for k, part, F in zip(form.rest, K, self.F_parts, strict=True):
                 out[0, k] = -part
@@ -313,7 +373,7 @@ class Factor:
             inverse = self.D_inverse[:, 0, 0]
             a = np.zeros(form.E)
             if form.R:
-                a, turned = self.beyond, self.squared @ T
+                a, turned = self.beyond, form.product(self.squared, T)
                 met, lengths = np.einsum("ij,ij->j", T, self.through), np.einsum("ij,ij->j", T, turned)
         for i, k in enumerate(pieces):
             if form.first is not None and k == 0:
@@ -347,9 +407,9 @@ class Factor:
         G = [part - self._by_level(D, F, k) for k, part, F in zip(form.rest, parts, self.F_parts, strict=True)]
         whole = form.matrix(G)
         Q = S - _full(self.F.T @ whole) - _full(form.matrix(parts).T @ self.F)
-        beside = form.gathered(_full(whole @ self.rest_inverse))
+        beside = form.beside(G, whole, self.rest_inverse)
         before = [self._by_level(self.D_inverse, one, k) for k, one in zip(form.rest, G, strict=True)]
-        return Conditioned(turned, before, beside, self.rest_inverse @ Q)
+        return Conditioned(turned, before, beside, form.product(self.rest_inverse, Q))
 
 
 @dataclass
@@ -407,6 +467,19 @@ def _inverted(D: np.ndarray) -> tuple[np.ndarray, float] | None:
     logs = 2.0 * float(np.sum(np.log(np.diagonal(triangles, axis1=1, axis2=2))))
     roots = np.linalg.inv(triangles)
     return roots.transpose(0, 2, 1) @ roots, logs
+
+
+def memory() -> float:
+    """Bytes of memory of the machine; infinite where it does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+def _cholesky(S: np.ndarray) -> np.ndarray | None:
+    triangle, failed = lapack.dpotrf(S, lower=1)
+    return None if failed else triangle
 
 
 def _full(M: Any) -> np.ndarray:

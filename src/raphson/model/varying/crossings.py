@@ -62,3 +62,13 @@ class Crossings:
         each = products * M.reshape(-1)[self.at]
         each[self.first != self.second] *= 2.0
         return np.bincount(np.repeat(np.arange(self.levels), self.counts), each, self.levels)
+
+    def beside(self, values: np.ndarray, M: np.ndarray) -> np.ndarray:
+        """The entries of C M where C has its own, in the order of the values, for a symmetric M."""
+        ordered, met = values[self.order], M.reshape(-1)[self.at]
+        found = np.bincount(self.first, ordered[self.second] * met, len(ordered))
+        apart = self.first != self.second
+        found += np.bincount(self.second[apart], (ordered[self.first] * met)[apart], len(ordered))
+        out = np.empty(len(ordered))
+        out[self.order] = found
+        return out

@@ -1,8 +1,12 @@
 """The coefficients v at which the penalised log-likelihood of the rows is largest, by Newton's steps with halving.
 
 They are those of :func:`raphson.newton.maximize` with the observed information, whose system has a structure here
-that a p × p matrix would not show. They end where rounding ends them, as the criterion's derivatives take the inner
-gradient for 0.
+that a p × p matrix would not show. That loop stands above the model and drives objectives whose matrices it factorises
+itself; what it adds, aliased columns, bounds, damping and a path of steps, has no meaning for penalised coefficients,
+whose H is positive definite at every mode, and would cost more than the few structured solves of a climb, of which an
+outer step has one for each trial. So the climb is a loop of its own, of full steps with halving.
+
+They end where rounding ends them, as the criterion's derivatives take the inner gradient for 0.
 """
 
 from __future__ import annotations
