@@ -126,6 +126,11 @@ def count(name: str, value: Any) -> int:
     return _whole(name, value, 0)
 
 
+def seed_or_none(seed: Any) -> int | None:
+    """A seed of random numbers; None for others each time."""
+    return None if seed is None else count("seed", seed)
+
+
 def at_least_one(name: str, value: Any) -> int:
     """A whole number of 1 or more."""
     return _whole(name, value, 1)

@@ -204,3 +204,24 @@ def test_an_offset_of_new_rows_in_another_order_is_refused(arrays):
     np.testing.assert_allclose(right, fit.fittedvalues.head(4))
     with pytest.raises(rp.DataError, match="offset: its index differs from that of the data"):
         fit.predict(new[["x"]] if arrays else new, offset=new.o.iloc[::-1])
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a"])
+def test_what_is_no_seed_is_told_of(seed):
+    fit = rp.glm("y ~ x", {"x": X, "y": BINARY}, family="binomial")
+    asked = (
+        lambda: fit.bootstrap(20, seed=seed),
+        lambda: fit.simulate(2, seed=seed),
+        lambda: fit.check(100, seed=seed),
+        lambda: fit.information_matrix_test(bootstrap=20, seed=seed),
+    )
+    for ask in asked:
+        with pytest.raises(rp.ModelError, match="seed: expected a whole number, 0 or more"):
+            ask()
+
+
+@pytest.mark.parametrize("change", [None, 3, b"x", ["x"]])
+def test_an_update_by_something_else_than_a_formula_is_told_of(change):
+    for fit in (rp.glm("y ~ x", {"x": X, "y": POSITIVE}), rp.mle("student_t", "y ~ x", {"x": X, "y": POSITIVE})):
+        with pytest.raises(rp.RaphsonError, match=r"expected a (change|formula)"):
+            fit.update(change)

@@ -20,7 +20,7 @@ from raphson.inference.intervals import quantile
 from raphson.inference.restricted import maximum_on_plane
 from raphson.model.objective import Need
 from raphson.model.parameters import place_of
-from raphson.options import at_least_one
+from raphson.options import at_least_one, seed_or_none
 from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 from raphson.status import Status
 
@@ -149,7 +149,7 @@ def simulate_coverage(
             raise ModelError(f"intervals: expected some of {', '.join(INTERVALS)}; got {kind!r}")
     q = quantile(level)
     asked = reading.at("a simulation").asked
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed_or_none(seed))
     if n is not None:
         asked = asked.subset(rng.integers(0, len(asked.y), at_least_one("n", n)))  # type: ignore[arg-type]
     theta = _truth(reading, truth)

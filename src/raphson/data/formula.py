@@ -15,7 +15,7 @@ from raphson.data.expressions import Expression, column_expression, parse_expres
 from raphson.data.functions import FUNCTIONS, function_name
 from raphson.data.messages import short, unknown_column
 from raphson.data.syntax import Token, not_allowed, tokenize, written
-from raphson.errors import DataError, FormulaError, warn_user
+from raphson.errors import DataError, FormulaError, one_line, warn_user
 
 _ALGEBRA = frozenset(["+", "-", "*", "/", ":", "^", "**", "(", ")"])
 
@@ -343,6 +343,8 @@ def updated(formula: str, change: str) -> str:
     >>> updated("y ~ a", "+ b"), updated("y ~ a", "- a")
     ('y ~ (a) + b', 'y ~ (a) - a')
     """
+    if not isinstance(change, str):
+        raise FormulaError(f"formula: expected a change as text, such as '. ~ . + x'; got {one_line(change)}")
     if change.lstrip().startswith(("+", "-")) and "~" not in change:
         change = f". {change.strip()}"
     left, right = (side.strip() for side in formula.split("~", 1))

@@ -9,6 +9,7 @@ import numpy as np
 from raphson.errors import ModelError, Needs, check_choice
 from raphson.fit.bootstrap import bootstrap
 from raphson.fit.reading import Reading
+from raphson.options import seed_or_none
 
 DRAWS = ("normal", "bootstrap")
 MOST_NUMBERS = 20_000_000
@@ -96,8 +97,8 @@ def _as_arviz(arviz: Any, groups: dict[str, Numbers], of: dict[str, Any]) -> Any
 
 def _normal(fit: Reading, count: int, seed: int) -> np.ndarray:
     """(count, n) draws from the normal distribution of the estimates."""
-    root = np.nan_to_num(fit.covariance_root)
-    return fit.state.theta[: fit.n] + np.random.default_rng(seed).standard_normal((count, len(root))) @ root
+    root, rng = np.nan_to_num(fit.covariance_root), np.random.default_rng(seed_or_none(seed))
+    return fit.state.theta[: fit.n] + rng.standard_normal((count, len(root))) @ root
 
 
 def _bootstrapped(fit: Reading, count: int, seed: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from raphson.data.columns import CodedColumns, Columns, ColumnsByName
 from raphson.data.formula import updated
 from raphson.data.messages import listing
 from raphson.data.several import PartsSchema
-from raphson.errors import ModelError
+from raphson.errors import ModelError, one_line
 from raphson.fit.reading import NETWORKS_ONLY, VARYING_ONLY, Reading, kept_labels
 from raphson.lazy import Lazy
 from raphson.model.likelihood.family import LikelihoodFamily
@@ -291,6 +291,11 @@ class LikelihoodReading(Reading):
         if options:
             named = ", ".join(options)
             raise ModelError(f"update: expected only formulas for a likelihood; got {named}=. Fit again with rp.mle")
+        if not isinstance(formula, str | Mapping):
+            raise ModelError(
+                "update: expected a formula, or a dict of formulas by parameter, such as {'sigma': '~ x'}; got "
+                f"{one_line(formula)}"
+            )
         changes = {next(iter(self.texts)): formula} if isinstance(formula, str) else dict(formula)
         texts = dict(self.texts)
         for name, change in changes.items():

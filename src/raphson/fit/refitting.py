@@ -25,6 +25,7 @@ from raphson.newton.estimate import Estimate, Options, estimate
 from raphson.newton.many import replicates
 from raphson.newton.many.problems import inverses
 from raphson.newton.methods import resolve_method
+from raphson.options import seed_or_none
 from raphson.status import Status
 
 
@@ -286,7 +287,7 @@ def in_chunks(work: Work, n: int, size: int, seed: int | None, executor: Executo
     Each chunk has its own random stream, so the result does not depend on the scheduling.
     """
     counts = [min(size, n - start) for start in range(0, n, size)]
-    streams = np.random.SeedSequence(seed).spawn(len(counts))
+    streams = np.random.SeedSequence(seed_or_none(seed)).spawn(len(counts))
 
     def one(job: tuple[int, np.random.SeedSequence]) -> Any:
         return work(np.random.default_rng(job[1]), job[0])

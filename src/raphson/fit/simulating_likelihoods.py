@@ -24,6 +24,7 @@ from raphson.inference.residuals import randomised_quantile
 from raphson.model.likelihood.row_densities import levels_of
 from raphson.model.likelihood.tails import in_closed_form
 from raphson.model.objective import Need
+from raphson.options import seed_or_none
 
 MOST_TABULATED = 30_000
 """Rows times data sets up to which densities without a distribution function are tabulated for each refit: 1 s for
@@ -72,7 +73,7 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
     closed, censored = in_closed_form(model.family), bool(model.censored.any())
     if not plan.refits and (censored or not closed):
         plan = plan.thinned(MOST_ROWS)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed_or_none(seed))
     if simulate is not None:
         return _ranked(fit, replace(plan, refits=False), simulate, rng)
     try:

@@ -27,6 +27,7 @@ from raphson.inference.residuals import working
 from raphson.model.varying.joint import Joint
 from raphson.model.varying.results import AtMaximum
 from raphson.numeric import in_one_thread
+from raphson.options import seed_or_none
 from raphson.report.varying_pictures import effects_finding, effects_picture
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def simultaneous(rows: np.ndarray, V: np.ndarray, level: float, seed: int) -> fl
     known = size > 1e-12 * size.max(initial=0.0)
     if not known.any():
         return quantile(level, None)
-    drawn = np.random.default_rng(seed).normal(size=(root.shape[1], DRAWS))
+    drawn = np.random.default_rng(seed_or_none(seed)).normal(size=(root.shape[1], DRAWS))
     largest = np.abs((root[known] / size[known, None]) @ drawn).max(axis=0)
     return max(float(np.quantile(largest, level)), quantile(level, None))
 
