@@ -106,6 +106,9 @@ def test_copies_of_a_row_by_its_weight_are_drawn_and_tested_as_rows_are(name):
         np.testing.assert_allclose(*draws, rtol=1e-4)
         checks = [fit.check(100, seed=3).table.p_value for fit in (weighted, repeated)]
         pd.testing.assert_series_equal(*checks, rtol=1e-6)
+    if name != "multinomial":
+        left_out = [fit.loo() for fit in (weighted, repeated)]
+        np.testing.assert_allclose(*[[one.elpd, one.se, one.p_loo] for one in left_out], rtol=1e-7)
     tests = [fit.information_matrix_test(bootstrap=40) for fit in (weighted, repeated)]
     assert tests[0].df == tests[1].df
     np.testing.assert_allclose(*[[one.statistic, one.p_value] for one in tests], rtol=1e-4)

@@ -164,7 +164,7 @@ def loo(fit: Reading) -> LeaveOneOut:
         pointwise = fitted.log_density(*fitted.values_at(rows.eta - shift), phi)
     change = influence.dfbeta(factor, at.designs, score, information)[:, : fit.n]
     estimates = pd.DataFrame(fit.estimates - change, index=fit.row_labels, columns=list(fit.names))
-    return LeaveOneOut(pd.Series(pointwise, index=fit.row_labels), estimates, fit.llf)
+    return LeaveOneOut(pd.Series(pointwise, index=fit.row_labels), estimates, fit.llf, copies)
 
 
 def _by_row(fit: Reading, values: np.ndarray) -> pd.Series:
@@ -194,11 +194,13 @@ class LeaveOneOut(InNotebook):
     pointwise : log predictive density of each row; NaN where the row alone determines a parameter.
     estimates : the coefficients without each row.
     llf : log-likelihood of the whole fit.
+    copies : (n,) how many observations each row stands for; None if each is one.
     """
 
     pointwise: pd.Series = field(repr=False)
     estimates: pd.DataFrame = field(repr=False)
     llf: float = field(repr=False)
+    copies: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def elpd(self) -> float:
@@ -207,8 +209,11 @@ class LeaveOneOut(InNotebook):
 
     @property
     def se(self) -> float:
-        """Standard error of `elpd`, √n times the standard deviation of its terms."""
-        return math.sqrt(len(self.pointwise)) * float(np.std(self.pointwise.to_numpy(), ddof=1))
+        """Standard error of `elpd`, √n times the standard deviation of its terms, one for each of n observations."""
+        total = self.pointwise.to_numpy()
+        count = np.ones(len(total)) if self.copies is None else self.copies
+        each, n = total / np.where(count > 0, count, 1.0), float(count.sum())
+        return math.sqrt(n * float(count @ (each - total.sum() / n) ** 2) / (n - 1.0))
 
     @property
     def p_loo(self) -> float:
