@@ -32,3 +32,11 @@ def test_row_roots():
     assert row_roots(-W, u) is None and row_roots(np.array([[[1.0, -1e-3]]]), u[:1, :2]) is None
     roots, z = row_roots(np.zeros((1, 1, 2)), np.zeros((1, 2)))
     assert not roots.any() and not z.any()
+
+
+def test_rows_of_next_to_no_information_that_would_hide_the_others_have_no_root():
+    W, u = np.array([[[1.0, 2.0, 1e-280]]]), np.array([[0.5, -0.3, -1.0]])
+    assert row_roots(W, u) is None
+    a, z = row_roots(W[..., :2], u[:, :2])
+    np.testing.assert_allclose(a[0, 0] * z[0], u[0, :2])
+    assert row_roots(np.array([[[1.0, 2.0, 1e-280]]]), np.array([[0.5, -0.3, 1e-290]])) is not None

@@ -228,3 +228,18 @@ def test_an_update_by_something_else_than_a_formula_is_told_of(change):
     for fit in (rp.glm("y ~ x", {"x": X, "y": POSITIVE}), rp.mle("student_t", "y ~ x", {"x": X, "y": POSITIVE})):
         with pytest.raises(rp.RaphsonError, match=r"expected a (change|formula)"):
             fit.update(change)
+
+
+@pytest.mark.parametrize("start", [None, [-50.0, 0.0]])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_groups_whose_means_begin_far_below_the_responses_are_fitted_as_by_themselves(start):
+    shapes = (2.0, 0.5, 0.1, 0.05, 0.02, 0.01)
+    y = np.concatenate([np.random.default_rng(i).gamma(shape, 1.0, 60) + 1e-300 for i, shape in enumerate(shapes)])
+    data = pd.DataFrame({"x": np.random.default_rng(0).normal(size=360), "y": y, "g": np.repeat(np.arange(6), 60)})
+    family = rp.families.Gamma(link="log")
+    fits = rp.glm("y ~ x", data, family=family, by="g", start=start)
+    for g, rows in data.groupby("g"):
+        alone = rp.glm("y ~ x", rows, family=family).params
+        assert fits.status[g] != "converged" or np.allclose(fits.params.loc[g], alone, rtol=1e-5)
+    if start is None:
+        assert (fits.status == "converged").all()

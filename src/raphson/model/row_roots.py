@@ -6,6 +6,23 @@ import numpy as np
 
 from raphson.numeric import EPSILON, TINY
 
+NEARLY_NOTHING, HIDING = 1e-8, 1e6
+"""Share of the largest root below which a row has next to no information, and how many times as large as that of all
+other rows its right-hand side may be."""
+
+
+def _hides(a: np.ndarray, z: np.ndarray) -> bool:
+    """Whether right-hand sides of rows with next to no information hide those of the others.
+
+    With the log link the observed information of a gamma response of 1e-280 times its mean is 1e-280 and its score −1,
+    so that z = −1e140: rotated into the others' z, it leaves none of their digits.
+    """
+    little = a < NEARLY_NOTHING * a.max()
+    if not little.any():
+        return False
+    sizes = np.abs(z)
+    return bool(sizes[little].max() > HIDING * sizes[~little].max(initial=TINY))
+
 
 def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Per row, a square root of the information and the right-hand side that goes with it.
@@ -28,6 +45,8 @@ def row_roots(W: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         if score[0][nothing].any():
             return None  # as with Huber's loss: a row without information but with a score has no root form
         z = score[0] / np.where(nothing, 1.0, a)
+        if w.size and not nothing.all() and _hides(a, z):
+            return None
         return a[None, None], z[None]
     if not np.isfinite(W).all():
         return None  # some row's second derivatives are not finite: LAPACK would fail to find eigenvalues

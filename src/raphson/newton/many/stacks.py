@@ -25,6 +25,10 @@ where it lies at infinity each step adds about 1 to η, and none of them comes t
 FEWER = 0.5
 """Share of unfinished groups below which they are gathered: copying them costs a third of an evaluation."""
 
+MISFIT = 1e3
+"""Ratio of the observed information to the expected one from which on a group is fitted by itself, which costs time
+only."""
+
 NEAR_ROUNDING = 0.1
 """Largest rounding floor relative to the tolerance: beyond it the one loop tells rounding from distance."""
 
@@ -119,7 +123,7 @@ def maxima(
             if sums.pearson is not None:
                 pearson[ended] = sums.pearson[done]
             plain = _floor(sums.observed, theta, dispersion, rows[active]) <= NEAR_ROUNDING * tol
-            found[ended] = plain[done] & ~groups.has_certain(sums, done, certain)
+            found[ended] = plain[done] & ~groups.has_certain(sums, done, certain) & ~_misfits(sums, done)
         going = sound & ~done
         if not going.any():
             break
@@ -130,6 +134,18 @@ def maxima(
             before = np.where(going, newton.square, -np.inf)  # none is smaller, so that no group is ended twice
             theta = np.where(going[:, None], stepped, theta)
     return Maxima(ended_at, observed, expected, pearson, distances, n_iter, found)
+
+
+def _misfits(sums: Any, done: np.ndarray) -> np.ndarray:
+    """Whether groups ended where their means are far off, of some groups, by a mask (B,).
+
+    There Pearson's statistic is so large that the distance seems nil. At a maximum the observed information is near the
+    expected one; with the log link and means a millionth of the responses it is a million times as large.
+    """
+    if sums.expected is sums.observed:
+        return np.zeros(int(np.count_nonzero(done)), dtype=bool)
+    seen, expected = (np.diagonal(one[done], axis1=1, axis2=2) for one in (sums.observed, sums.expected))
+    return (seen > MISFIT * expected).any(axis=1)
 
 
 def _floor(M: np.ndarray, theta: np.ndarray, dispersion: np.ndarray, rows: np.ndarray) -> np.ndarray:
