@@ -99,6 +99,18 @@ def test_an_interval_reaches_the_edge_where_the_profile_does():
     assert (table.lower[2], table.upper[2]) == (-1.0, 1.0)  # as the slopes may not vary at all
 
 
+def test_a_row_of_the_triangle_is_turned_before_its_column_goes():
+    rng = np.random.default_rng(0)
+    g, x = np.repeat(np.arange(20), 12), np.tile(np.linspace(-1, 1, 12), 20)
+    own = rng.multivariate_normal([0, 0], [[1, 0.495], [0.495, 0.25]], 20)
+    rng.normal(0, 1, 240)
+    frame = pd.DataFrame({"g": g, "x": x, "k": rng.poisson(np.exp(0.3 + 0.5 * own[g, 0] + 0.5 * own[g, 1] * x))})
+    fit = rp.glm("k ~ x + (x | g)", frame, family="poisson")
+    without = rp.glm("k ~ x + (1 | g)", frame, family="poisson")
+    assert fit.variances.estimate[2] == 1.0 and fit.llf - without.llf < 1.9207
+    assert fit.variances.lower[1] == 0.0  # with 0 for the slopes' deviation, the intercepts' is what it was
+
+
 def test_three_coefficients_have_the_intervals_of_any_order():
     rng = np.random.default_rng(5)
     g = np.repeat(np.arange(25), 10)

@@ -35,6 +35,9 @@ FAR = 0.3
 DOUBLINGS = 40
 """Doublings of a step outwards after which an end counts as infinite."""
 
+NEAR = 1e-3
+"""How near to 0, in standard errors, a parameter is taken to be there."""
+
 AWAY = 0.1
 """How far from an edge, in standard errors, the search begins where what is held there is let go."""
 
@@ -173,7 +176,8 @@ class Arranged:
 
     def highest(self, zeros: Sequence[int]) -> float:
         """The maximum with some entries at 0; −∞ where it is not found."""
-        R, start = np.eye(len(self.theta))[list(zeros)], self.theta.copy()
+        R = np.eye(len(self.theta))[list(zeros)]
+        start = self.turned() if self.entries[0, 0] in zeros else self.theta.copy()
         start[list(zeros)] = 0.0
         metric = self.criterion.evaluate(self.theta, Need(kinds=("observed",))).information.get("observed")
         matrix = None if metric is None else metric.matrix
@@ -222,7 +226,9 @@ class Profiles:
         line = self._line(own, objective, objective.inside(own.theta), place)
         low = line.near(-1) if line.error < FAR else None
         if low is None:
-            low = -math.inf if own.highest(column) >= self.target else line.end(-1)
+            at_edge = own.highest(column) >= self.target
+            plain = self._line(own, own.criterion, own.theta, place)  # of which 0 is a point like any other
+            low = -math.inf if at_edge else math.log(max(plain.end(-1, 0.0), 0.0) or math.nan)
         return math.exp(low), math.exp(line.end(1))
 
     def _correlation(self, own: Arranged) -> tuple[float, float]:
@@ -360,10 +366,9 @@ def _rising(objective: Objective, theta: np.ndarray | None, free: np.ndarray, pl
     none = np.zeros(len(free), dtype=bool)
     if theta is None:
         return none
-    candidates = (~free | (np.abs(theta) < 1e-8)) & (np.arange(len(free)) != place)
-    if not candidates.any():
+    found = objective.evaluate(theta, Need(kinds=("observed",))).information.get("observed")
+    if found is None:
         return none
-    found = objective.evaluate(theta, Need(kinds=("observed",)))
-    if "observed" not in found.information:
-        return none
-    return candidates & (found.information["observed"].matrix.diagonal() < 0)
+    curvature = found.matrix.diagonal()
+    near = np.abs(theta) * np.sqrt(np.abs(curvature)) < NEAR
+    return (curvature < 0) & (~free | near) & (np.arange(len(free)) != place)
