@@ -219,6 +219,8 @@ class Profile(InNotebook):
                 except ConvergenceError:
                     break
                 theta = found.theta
+                if isinstance(profiler.released, Awakening):
+                    found = max(found, profiler.released.profiler.at(value), key=lambda one: one.value)
                 zeta = profiler.root(found, value)
                 lines.append((value, zeta, 0.5 * zeta * zeta, *found.theta[: len(self._names)]))
         self._warn()

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 import raphson as rp
 from raphson.errors import ModelError
+from raphson.fit import functions
 from raphson.fit.varying.profiles import Profiles, Substituted
 from raphson.model.objective import Need
 
@@ -185,7 +186,7 @@ def test_ends_of_coefficients_are_where_the_maximum_has_fallen(family):
     assert fit.profile("x").trace.llf_drop.min() >= 0
 
 
-def test_a_restriction_may_move_a_standard_deviation_off_the_edge():
+def test_a_restriction_may_move_a_standard_deviation_off_the_edge(monkeypatch):
     # With the slope fixed far from its estimate the groups, which differ in x, differ in what is left.
     rng = np.random.default_rng(4)
     x = np.repeat(np.arange(10.0), 4)
@@ -200,6 +201,12 @@ def test_a_restriction_may_move_a_standard_deviation_off_the_edge():
     for end in fit.profile("x").interval(0.9999):
         held = rp.glm("y ~ 1 + (1 | g)", data, offset=end * data.x)
         assert 2 * (fit.llf - held.llf) == pytest.approx(chi2.ppf(0.9999, 1), abs=1e-5)
+    monkeypatch.setattr(functions, "TRACE_LEVEL", 0.9999)
+    trace = fit.profile("x").trace
+    reach = np.sqrt(chi2.ppf(0.9999, 1))
+    assert trace.zeta.iloc[[0, -1]].to_numpy() == pytest.approx([-reach, reach], abs=1e-4)
+    first = rp.glm("y ~ 1 + (1 | g)", data, offset=trace.value.iloc[0] * data.x)
+    assert trace.llf_drop.iloc[0] == pytest.approx(fit.llf - first.llf, abs=1e-6)
 
 
 def test_the_score_test_is_of_the_criterions_gradient_and_hessian(reference):
