@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 import raphson as rp
+from raphson.model.objective import Need
 from raphson.model.varying.corner import way_out
 
 
@@ -38,3 +39,16 @@ def test_a_corner_that_is_a_maximum_stays():
     maximum = fit._reading.maximum
     assert fit.status == "boundary"
     assert way_out(maximum.criterion, maximum.theta, np.zeros(3, dtype=bool)) is None
+
+
+def test_a_maximum_at_an_edge_is_left_for_a_higher_one_along_it():
+    rng = np.random.default_rng(6)
+    x, z = rng.uniform(0, 1, 120), rng.uniform(-2, 3, 120)
+    rng.normal(0, 0.5, 120)
+    data = pd.DataFrame({"x": x, "z": z, "c": rng.poisson(np.exp(0.5 * np.cos(6 * x)))})
+    fit = rp.glm("c ~ te(x, z)", data, family="poisson")
+    criterion, there = fit._reading.maximum.criterion, fit._reading.maximum.theta.copy()
+    assert fit.converged and there.all()
+    there[1] = 0.0
+    curvature = criterion.evaluate(there, Need(kinds=("observed",))).information["observed"].matrix[1, 1]
+    assert curvature > 0 and criterion.evaluate(there).value < fit.llf  # a maximum along z, too

@@ -23,7 +23,7 @@ ADVICE = (
     "an infinite penalty, which is the answer, not a failure"
 )
 
-CORNER = "the iteration came to where several penalties are infinite, which is no maximum"
+CORNER = "the iteration came to where a penalty is infinite, but the criterion is higher elsewhere"
 
 
 class CriterionModel:
@@ -85,7 +85,7 @@ class CriterionModel:
         return []
 
     def needs_multistart(self, theta: np.ndarray, converged: bool, condition: float, steps: int | None = None) -> str:
-        """Whether the iteration came to a corner of a tensor product that is no maximum."""
+        """Whether the iteration came to an edge of a tensor product that is not the highest place seen."""
         if not np.isfinite(theta).all():
             return ""
         held = np.zeros(len(theta), dtype=bool) if self.held is None else self.held
@@ -93,7 +93,7 @@ class CriterionModel:
         return "" if self.shared["out"] is None else CORNER
 
     def candidates(self, count: int, number: int = 0) -> list[np.ndarray]:
-        """The way out of the corner."""
+        """The way away from the edge."""
         return [] if number or self.shared.get("out") is None else [self.shared["out"]]
 
     def at_edge(self, theta: np.ndarray) -> Limit | None:
