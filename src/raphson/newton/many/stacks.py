@@ -145,7 +145,7 @@ def _misfits(sums: Any, done: np.ndarray) -> np.ndarray:
     if sums.expected is sums.observed:
         return np.zeros(int(np.count_nonzero(done)), dtype=bool)
     seen, expected = (np.diagonal(one[done], axis1=1, axis2=2) for one in (sums.observed, sums.expected))
-    return (seen > MISFIT * expected).any(axis=1)
+    return np.asarray((seen > MISFIT * expected).any(axis=1))
 
 
 def _floor(M: np.ndarray, theta: np.ndarray, dispersion: np.ndarray, rows: np.ndarray) -> np.ndarray:
