@@ -97,3 +97,9 @@ def test_a_density_without_a_fourth_derivative_is_refused():
 
     with pytest.raises(rp.ModelError, match="four derivatives and a maximum"):
         rp.mle(sharp, {"mu": "y ~ 1 + (1 | g)", "log_sigma": "~ 1"}, DATA.assign(y=0.0), start=[0.0, 0.0])
+
+
+def test_glm_sends_several_levels_here():
+    data = {"b": list("abc") * 20, "x": np.arange(60.0) % 7, "g": list("pqrst") * 12}
+    with pytest.raises(rp.ModelError, match=r"one predictor where effects vary.*rp\.mle"):
+        rp.glm("b ~ x + (1 | g)", data, family="multinomial")

@@ -27,6 +27,9 @@ DATA = pd.DataFrame(
         "n": RNG.negative_binomial(3.0, 3.0 / (3.0 + MEAN)).astype(float),
         "zeros": np.where(RNG.random(N) < 0.25, 0, RNG.poisson(MEAN)).astype(float),
         "level": (LOCATION[:, None] + RNG.logistic(size=(N, 1)) > [-0.3, 1.2]).sum(axis=1),
+        "brand": np.argmax(
+            np.column_stack([np.zeros(N), LOCATION, np.log(SCALE) + X]) + RNG.gumbel(size=(N, 3)), axis=1
+        ),
         "x": X,
         "z": RNG.uniform(0, 1, N),
         "g": [f"g{i:02d}" for i in G],
@@ -118,12 +121,18 @@ class ByGroup:
         return top, slope, bend
 
 
+def choice(y, b, c):
+    """Of three levels, the first the baseline."""
+    return jnp.where(y == 1, b, jnp.where(y == 2, c, 0.0)) - jnp.log(1.0 + jnp.exp(b) + jnp.exp(c))
+
+
 ONE, BOTH = np.ones((N, 1)), np.column_stack([np.ones(N), X])
 CASES = {
     "normal": (normal, normal, {"mu": "y ~ x + (1 | g)", "log_sigma": "~ (1 | g)"}, "y", [0, 1]),
     "logistic": (logistic, logistic, {"mu": "y ~ x + (1 | g)", "log_scale": "~ 1"}, "y", [0]),
     "weibull": ("weibull", weibull, {"time": "time ~ x + (1 | g)", "sigma": "~ (1 | g)"}, "time", [0, 1]),
     "zip": ("zip", inflated, {"mean": "zeros ~ x + (1 | g)"}, "zeros", [0]),
+    "choice": (choice, choice, {"b": "brand ~ x + (1 | g)", "c": "~ x + (1 | g)"}, "brand", [0, 1]),
     "ordered": ("ordered_logit", ordered, {"location": "level ~ x + (1 | g)"}, "level", [0]),
 }
 
@@ -133,7 +142,7 @@ def test_estimates_and_errors_are_those_of_the_integrals_by_group(name):
     given, mine, formulas, response, varying = CASES[name]
     fit = rp.mle(given, formulas, DATA)
     assert fit.status.value == "converged" and fit.inputs["criterion"] == "ML (Laplace)"
-    designs = [X[:, None], ONE, ONE] if name == "ordered" else [BOTH, ONE]
+    designs = [X[:, None], ONE, ONE] if name == "ordered" else [BOTH, BOTH if name == "choice" else ONE]
     with jax.enable_x64(True):
         extra = (DATA.event.to_numpy(),) if name == "weibull" else ()
         y = DATA[response].to_numpy(float)

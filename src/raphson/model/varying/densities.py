@@ -94,8 +94,9 @@ class Density:
             )
         if family.n_predictors > 2 or family.levels is not None or (self.joint and not family.auxiliary):
             raise ModelError(
-                f"family: expected a family with one predictor where effects vary; got {family.name!r}. Fit the levels "
-                "two at a time with family='binomial', or leave the varying effects out"
+                f"family: expected a family with one predictor where effects vary; got {family.name!r}. Write "
+                "the log density of its levels for rp.mle, with a formula for each but the first, or leave the varying "
+                "effects out"
             )
         if self.scaled and not (family.name in NORMALISED or _between(family)):
             raise ModelError(
