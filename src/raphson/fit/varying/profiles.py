@@ -224,12 +224,14 @@ class Profiles:
             return 0.0, self._line(own, own.criterion, own.turned(), place).end(1)
         objective = Substituted(own.criterion, logs=(place,))
         line = self._line(own, objective, objective.inside(own.theta), place)
-        low = line.near(-1) if line.error < FAR else None
-        if low is None:
-            at_edge = own.highest(column) >= self.target
-            plain = self._line(own, own.criterion, own.theta, place)  # of which 0 is a point like any other
-            low = -math.inf if at_edge else math.log(max(plain.end(-1, 0.0), 0.0) or math.nan)
-        return math.exp(low), math.exp(line.end(1))
+        near = line.near(-1) if line.error < FAR else None
+        if near is not None:
+            low = math.exp(near)
+        elif own.highest(column) >= self.target:
+            low = 0.0
+        else:  # in the plain coordinate 0 is a point like any other
+            low = max(self._line(own, own.criterion, own.theta, place).end(-1, 0.0), 0.0)
+        return low, math.exp(line.end(1))
 
     def _correlation(self, own: Arranged) -> tuple[float, float]:
         a, b, c = int(own.entries[0, 0]), int(own.entries[1, 0]), int(own.entries[1, 1])
