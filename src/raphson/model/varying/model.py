@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field, fields, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from raphson.model.families.exponential import Poisson
 from raphson.model.glm.glm import CERTAIN, GeneralisedLinearModel
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
+from raphson.model.streamed import fields_of
 from raphson.model.varying.criterion import Criterion
 from raphson.model.varying.criterion_model import CriterionModel, copied
 from raphson.model.varying.densities import Density
@@ -79,8 +80,7 @@ class VaryingModel(CriterionModel, GeneralisedLinearModel):
     @staticmethod
     def over(base: GeneralisedLinearModel, restricted: bool, nodes: int | None = None) -> VaryingModel:
         """The model of the same data with their varying terms."""
-        given = {one.name: getattr(base, one.name) for one in fields(base)}
-        made = VaryingModel(**given, restricted=restricted, nodes=nodes)
+        made = VaryingModel(**fields_of(GeneralisedLinearModel, base), restricted=restricted, nodes=nodes)
         _ = made.criterion  # which refuses a family that it cannot do with
         return made
 
@@ -255,8 +255,7 @@ class VaryingModel(CriterionModel, GeneralisedLinearModel):
         highest = conditional.rows(maximum.beta_of_all(self.kept)).value[self.row_weight > 0].max(initial=-np.inf)
         if not highest > -CERTAIN:
             return None
-        plain = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
-        found = GeneralisedLinearModel(**plain)._separation()
+        found = GeneralisedLinearModel(**fields_of(GeneralisedLinearModel, self))._separation()
         return None if found is None else found.infinite[: self.n_coefficients]
 
     def exact(self, theta: np.ndarray) -> bool:
@@ -305,8 +304,7 @@ class VaryingModel(CriterionModel, GeneralisedLinearModel):
 
     def null_model(self, family: Any) -> GeneralisedLinearModel:
         """The model in which nothing varies, with only the intercept (if it has one) and the offset."""
-        given: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
-        given["data"] = replace(self.data, varying=())
+        given = fields_of(GeneralisedLinearModel, self, data=replace(self.data, varying=()))
         return GeneralisedLinearModel(**given).null_model(family)
 
     def conditional(self, maximum: AtMaximum) -> GeneralisedLinearModel:
@@ -314,10 +312,8 @@ class VaryingModel(CriterionModel, GeneralisedLinearModel):
         offset = maximum.eta_of_terms()[0]
         if self.data.offset is not None:
             offset = offset + self.data.offset
-        given = {one.name: getattr(self, one.name) for one in fields(GeneralisedLinearModel)}
         family = self.family
         if self.criterion.density.joint:
             family = family.with_nuisance_fixed(maximum.theta[-1:])
-        return GeneralisedLinearModel(
-            **given | {"data": replace(self.data, offset=offset, varying=()), "family": family}
-        )
+        data = replace(self.data, offset=offset, varying=())
+        return GeneralisedLinearModel(**fields_of(GeneralisedLinearModel, self, data=data, family=family))
