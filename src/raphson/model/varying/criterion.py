@@ -180,6 +180,10 @@ class Criterion(Objective):
         """The predictor that θ_j adds to; that of τ comes after all others."""
         return int(self._predictors[j])
 
+    def is_of(self, a: int) -> np.ndarray:
+        """(J,) mask of the θ_j that add to a predictor."""
+        return self._predictors == a
+
     @cached_property
     def _predictors(self) -> np.ndarray:
         widths = [X.shape[1] for X in self.designs] if self.p else []

@@ -119,18 +119,19 @@ class Derivatives:
                 out[a][criterion.own[a]] += self.partial[criterion.own[a]]
         return out
 
-    def _moving(self, a: int) -> np.ndarray:
+    def _moving(self, a: int) -> Any:
         """Which θ_j the rows of a predictor's `total` belong to."""
-        everything = np.arange(self.criterion.n_params)
-        return everything if a in self.layout.predictors else everything[self.criterion.own[a]]
+        return slice(None) if a in self.layout.predictors else self.criterion.own[a]
 
     def _along(self, j: int) -> dict[int, np.ndarray]:
         """η_j, of each predictor that it moves."""
         out = {}
         for a, moved in self.total.items():
-            at = np.flatnonzero(self._moving(a) == j)
-            if len(at):
-                out[a] = moved[at[0]]
+            if a in self.layout.predictors:
+                out[a] = moved[j]
+            elif self.criterion.predictor_of(j) == a:
+                own = np.flatnonzero(self.criterion.is_of(a))
+                out[a] = moved[int(np.searchsorted(own, j))]
         return out
 
     def _trace(
@@ -244,7 +245,10 @@ class Derivatives:
                 if d < c or w is None:
                     continue
                 part = (rows * w) @ columns.T
-                out[np.ix_(everything[own], everything[others])] += part
+                if isinstance(own, slice) and isinstance(others, slice):
+                    out[own, others] += part
+                else:
+                    out[np.ix_(everything[own], everything[others])] += part
                 if c != d:
                     out[np.ix_(everything[others], everything[own])] += part.T
         return out

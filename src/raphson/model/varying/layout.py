@@ -223,11 +223,13 @@ class Layout:
 
     def cross(self, W: Symmetric) -> Blocks:
         """[X Z]ᵀ W [X Z], of the weights W of each pair of predictors."""
-        out = self._plain_blocks(W)
+        out, alone = self._plain_blocks(W), len(self.predictors) == 1
+        w = W.at(self.predictors[0], self.predictors[0]) if alone else None
         for (k, j), pairs in self.pairs.items():
             if pairs.row is not None:
                 one, other = self.pieces[k], self.pieces[j]
-                w = W.at(one.predictor, other.predictor)
+                if not alone:
+                    w = W.at(one.predictor, other.predictor)
                 if w is None:
                     out[k, j] = np.zeros((len(pairs.first), one.width, other.width))
                 else:
@@ -236,6 +238,8 @@ class Layout:
 
     def _plain_blocks(self, W: Symmetric) -> Blocks:
         out: Blocks = {}
+        if not self.plain:
+            return out
         for a, own in self._plain_of.items():
             for b, others in self._plain_of.items():
                 if b < a or not own or not others:
@@ -289,6 +293,8 @@ class Layout:
 
     def _plain_forms(self, M: Blocks) -> Symmetric:
         out = Symmetric()
+        if not self.plain:
+            return out
         for a, own in self._plain_of.items():
             for b, others in self._plain_of.items():
                 if b < a or not own or not others:

@@ -19,7 +19,8 @@ class Symmetric(dict[tuple[int, ...], np.ndarray]):
 
     def at(self, *index: int) -> np.ndarray | None:
         """The entry with these indices, in any order; None where it is 0."""
-        return self.get(index) if index in self else self.get(tuple(sorted(index)))
+        found = self.get(index)
+        return self.get(tuple(sorted(index))) if found is None else found
 
 
 def pairs(indices: Sequence[int]) -> Iterator[tuple[int, int, float]]:
