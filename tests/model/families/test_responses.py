@@ -55,16 +55,71 @@ def test_fractions_warn_and_fit(family, values, match):
         families.resolve(family).prepare(response(values))
 
 
-def test_precision_weights_that_are_the_trials_of_proportions_give_the_fit_of_trials():
-    trial = {"k": [1, 4, 9, 13], "n": [20, 20, 15, 20], "x": [0, 1, 2, 4]}
-    with pytest.warns(UserWarning, match="are right, as in R"):
-        as_in_r = rp.glm("k/n ~ x", trial, family="binomial", weights="n")
-    counted = rp.glm("cbind(k, n - k) ~ x", trial, family="binomial")
-    np.testing.assert_allclose(as_in_r.params, counted.params, rtol=1e-10)
-    np.testing.assert_allclose([as_in_r.llf, as_in_r.deviance], [counted.llf, counted.deviance], rtol=1e-10)
-    for weights, kind in (([2.0, 2.0, 2.0, 2.0], "precision"), ("n", "frequency"), ("n", "sampling")):
-        with pytest.warns(UserWarning, match="trials= is not given"):
-            rp.glm("k/n ~ x", trial, family="binomial", weights=weights, weights_kind=kind)
+TRIAL = {"k": [1, 4, 9, 13, 0], "n": [20, 20, 15, 20, 3], "x": [0, 1, 2, 4, 1], "g": list("aabbb")}
+
+
+def test_whole_precision_weights_that_make_shares_counts_are_the_trials_as_in_r():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_in_r = rp.glm("k/n ~ x", TRIAL, family="binomial", weights="n")
+    counted = rp.glm("k ~ x", TRIAL, family="binomial", trials="n")
+    np.testing.assert_allclose(as_in_r.params, counted.params, rtol=1e-12)
+    for name in ("llf", "deviance", "aic", "bic", "nobs", "df_resid", "null_deviance"):
+        np.testing.assert_allclose(getattr(as_in_r, name), getattr(counted, name), rtol=1e-12)
+    for cov in ("HC0", "HC1", "HC2", "HC3", "jackknife"):
+        np.testing.assert_allclose(as_in_r.robust(cov).cov_params(), counted.robust(cov).cov_params(), rtol=1e-9)
+    np.testing.assert_array_equal(
+        as_in_r.residuals("quantile", seed=1).to_numpy(), counted.residuals("quantile", seed=1).to_numpy()
+    )
+    drawn = as_in_r.simulate(50, seed=1)
+    np.testing.assert_array_equal(drawn.to_numpy(), counted.simulate(50, seed=1).to_numpy())
+    assert np.allclose(drawn.mul(TRIAL["n"], axis=0), drawn.mul(TRIAL["n"], axis=0).round())
+    apart = [rp.glm(f, TRIAL, family="binomial", by="g", **k) for f, k in FORMS]
+    np.testing.assert_allclose(*([one[level].llf for level in "ab"] for one in apart), rtol=1e-12)
+
+
+FORMS = (("k/n ~ 1", {"weights": "n"}), ("k ~ 1", {"trials": "n"}))
+
+
+def test_shares_that_are_rounded_are_counts_in_their_distribution_functions():
+    # 0.333 of 3 trials is one success, though 3 * 0.333 is less than 1.
+    family, mean, size = families.Binomial(), np.array([0.4]), np.array([3.0])
+    for y in (0.333, 1 / 3, 0.3334):
+        low, high = family.cdf(np.array([y]), mean, 1.0, size)
+        np.testing.assert_allclose([low[0], high[0]], [0.6**3, 0.6**3 + 3 * 0.4 * 0.6**2], rtol=1e-12)
+
+
+def test_a_row_of_weight_0_is_no_trial():
+    more = {name: [*values, extra] for (name, values), extra in zip(TRIAL.items(), (0.5, 0, 9, "b"), strict=True)}
+    more["share"] = [*(np.array(TRIAL["k"]) / TRIAL["n"]), 0.37]
+    with_it = rp.glm("share ~ x", more, family="binomial", weights="n")
+    without = rp.glm("k ~ x", TRIAL, family="binomial", trials="n")
+    for name in ("llf", "nobs", "df_resid", "deviance"):
+        np.testing.assert_allclose(getattr(with_it, name), getattr(without, name), rtol=1e-12)
+    np.testing.assert_allclose(with_it.robust("HC1").cov_params(), without.robust("HC1").cov_params(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("y", "weights", "kind"),
+    [
+        ("k/n", [2.0] * 5, "precision"),
+        ("k/n", "n", "frequency"),
+        ("k/n", "n", "sampling"),
+        ("k/n", [20, 20, 15, 20, 3.5], "precision"),
+    ],
+)
+def test_other_weights_of_shares_are_no_trials(y, weights, kind):
+    with pytest.warns(UserWarning, match="trials= is not given"):
+        fit = rp.glm(f"{y} ~ x", TRIAL, family="binomial", weights=weights, weights_kind=kind)
+    if kind == "sampling":
+        return
+    assert set(np.unique(fit.simulate(20, seed=1))) <= {0.0, 1.0}
+
+
+def test_weights_of_single_trials_are_no_trials():
+    rows = {"y": [0, 1, 1, 0, 1, 0], "x": [0, 1, 2, 3, 4, 5], "w": [1, 2, 3, 1, 4, 2]}
+    drawn = rp.glm("y ~ x", rows, family="binomial", weights="w").simulate(50, seed=1)
+    assert set(np.unique(drawn)) == {0.0, 1.0}
 
 
 def test_quasi_families_take_fractions_in_silence():

@@ -61,6 +61,8 @@ class Observations:
     """The family, with its levels filled in."""
     ends: tuple[float, float] | None = None
     """The smallest and the largest y, where they are known."""
+    weights_are_trials: bool = False
+    """Whether the weights given are what `size` holds, and are to count once."""
 
     def weight(self, given: np.ndarray | None) -> np.ndarray | None:
         """(n,) the weights given, times the trials; None where all are 1."""

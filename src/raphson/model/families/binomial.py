@@ -37,12 +37,26 @@ def _whole(y: np.ndarray) -> bool:
     return bool(((y == 0.0) | (y == 1.0)).all())
 
 
+WHOLE = 1e-3
+"""How far from a whole number shares times trials may be rounded; R's limit."""
+
+
 def _shares_of(y: np.ndarray, weights: np.ndarray | None) -> bool:
-    """Whether weights make proportions whole numbers of successes, up to R's 0.001: they are the trials then."""
-    if weights is None:
+    """Whether whole weights make proportions whole numbers of successes: they are the trials then."""
+    if weights is None or (weights != np.round(weights)).any():
         return False
     successes = y * weights
-    return bool((np.abs(successes - np.round(successes)) <= 1e-3).all())
+    # A weight of 0 turns any share into 0 successes, and so tells nothing.
+    told = (weights > 0) & (y > 0) & (y < 1)
+    return bool(told.any() and (np.abs(successes - np.round(successes)) <= WHOLE).all())
+
+
+def _trials_and_successes(y: np.ndarray, size: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of trials and of successes, whole where they are so but for the rounding of the shares y."""
+    m = np.ones(np.shape(y)) if size is None else np.round(size)
+    k = m * np.asarray(y)
+    whole = np.round(k)
+    return m, np.where(np.abs(k - whole) <= WHOLE, whole, k)
 
 
 @structured
@@ -169,8 +183,13 @@ class Binomial(Family):
                 "For numbers of successes, give the group sizes as trials= or use cbind(successes, failures)",
             )
         fractional = int(np.count_nonzero((values > 0) & (values < 1)))
+        weights = response.precision
+        if fractional and weights is not None and not self.quasi and _shares_of(values, weights):
+            return Observations(
+                values, np.maximum(weights, 1.0), None, self, (lowest, highest), weights_are_trials=True
+            )
         if fractional and not self.quasi:
-            self._warn_of_proportions(name, fractional, values, response.precision)
+            self._warn_of_proportions(name, fractional, values)
         return Observations(values, None, None, self, (lowest, highest))
 
     def _from_counts(self, name: str, counts: np.ndarray) -> Observations:
@@ -203,19 +222,11 @@ class Binomial(Family):
         self._warn_if_fractional(name, successes)
         return Observations(successes / trials, trials, None, self)
 
-    def _warn_of_proportions(self, name: str, count: int, values: np.ndarray, precision: np.ndarray | None) -> None:
-        told = f"response {name!r}: {count} of {values.size} values are proportions"
-        if _shares_of(values, precision):
-            warn_user(
-                f"{told}, whose weights are numbers of trials. Estimates, standard errors and the likelihood are "
-                "right, as in R, but quantile residuals and checks take each row as one trial; for them write "
-                "cbind(successes, failures), or give the trials as trials= with the numbers of successes",
-                UserWarning,
-            )
-            return
+    def _warn_of_proportions(self, name: str, count: int, values: np.ndarray) -> None:
         warn_user(
-            f"{told}, and trials= is not given. The fit assumes one trial per row; give the group sizes as trials= "
-            'with the numbers of successes as the response, or use family="quasibinomial"',
+            f"response {name!r}: {count} of {values.size} values are proportions, and trials= is not given. The fit "
+            "assumes one trial per row; give the group sizes as trials= with the numbers of successes as the response, "
+            'or use family="quasibinomial"',
             UserWarning,
         )
 
@@ -284,9 +295,7 @@ class Binomial(Family):
     def cdf(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        m = np.ones(np.shape(y)) if size is None else np.round(size)
-        k = m * np.asarray(y)
-        k = np.where(np.abs(k - np.round(k)) < 1e-6, np.round(k), k)
+        m, k = _trials_and_successes(y, size)
         below = np.ceil(k) - 1.0
         trials = m.astype(np.int64)
         lower = np.where(below < 0, 0.0, special.bdtr(np.maximum(below, 0.0), trials, mean))
@@ -295,9 +304,7 @@ class Binomial(Family):
     def log_tails(
         self, y: np.ndarray, mean: np.ndarray, dispersion: float | np.ndarray, size: np.ndarray | None = None
     ) -> Tails:
-        m = np.ones(np.shape(y)) if size is None else np.round(size)
-        k = m * np.asarray(y)
-        k = np.where(np.abs(k - np.round(k)) < 1e-6, np.round(k), k)
+        m, k = _trials_and_successes(y, size)
 
         def from_count(k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             """log P(Y >= k) = log I_p(k, m - k + 1), and log P(Y < k)."""

@@ -103,6 +103,10 @@ class GeneralisedLinearModel(Model):
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response.weighted(data.weights, weights_kind), data.trials)
+        if observations.weights_are_trials:
+            # A weight of 0 leaves its row out, whatever its trials.
+            counts = (data.weights > 0).astype(float)
+            data = replace(data, weights=None if counts.all() else counts, trials=observations.size)
         rows = observations.y, observations.weight(data.weights), observations.size
         model = GeneralisedLinearModel(observations.family, data, *rows, weights_kind, None, executor)
         check_bias(bias, model.family, penalty)

@@ -127,7 +127,7 @@ class StreamedModel(StreamedMeans, GeneralisedLinearModel):
         sample = streamed.sample
         observations = asked.prepare(sample.response.weighted(sample.weights, weights_kind), sample.trials)
         refuse_numbers_as_categories(observations.family, streamed)
-        absent = rows_not_in_memory(streamed, observations.size is not None)
+        absent = rows_not_in_memory(streamed, observations.size is not None and not observations.weights_are_trials)
         model = StreamedModel(
             observations.family, streamed.head, *absent, weights_kind, None, executor, streamed=streamed
         )
