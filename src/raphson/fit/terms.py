@@ -13,9 +13,8 @@ from raphson.errors import ModelError
 from raphson.fit.reading import Reading
 from raphson.fit.reference import ReferenceFit, check_likelihood, reference_of
 from raphson.fit.testing import likelihood_ratio
+from raphson.inference import hypotheses
 from raphson.inference.restricted import maximum_on_plane
-from raphson.linalg import column_squares
-from raphson.numeric import EPSILON
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,32 +81,15 @@ def drop1(fit: Reading) -> pd.DataFrame:
 
 
 def _without(fit: Reading, reference: ReferenceFit, moved: Sequence[int], columns: Sequence[int]) -> np.ndarray:
-    """The restrictions R θ = 0 (q, p) of the model without a term, of which the coefficients `moved` are estimated.
-
-    Without the term, columns of other terms that were aliased may take up a part of it. An aliased column is
-    a = Σ_j c_j x_j of those that were kept, and with a coefficient δ of its own it moves these by cδ. So the
-    coefficients of the smaller model are those whose part in `moved` lies in the span of the c's parts there, and R is
-    orthogonal to these.
-    """
-    R = np.zeros((len(moved), len(reference.theta)))
-    R[np.arange(len(moved)), moved] = 1.0
-    others = [j for j in np.flatnonzero(fit.state.aliased[: fit.n]) if j not in columns and not reference.free[j]]
+    """The restrictions R θ = 0 (q, p) of the model without a term, of which the coefficients `moved` are estimated."""
+    n, out = fit.n, np.zeros((len(moved), len(reference.theta)))
+    others = [j for j in np.flatnonzero(fit.state.aliased[:n]) if j not in columns and not reference.free[j]]
     root = reference.objective.design_root(reference.theta) if others else None
     if root is None:
-        return R
-    T, free = root.triangle[:, : fit.n], np.flatnonzero(reference.free[: fit.n])
-    lengths = np.sqrt(column_squares(T))
-    lengths[lengths == 0] = 1.0
-    c = np.linalg.lstsq((T / lengths)[:, free], (T / lengths)[:, others], rcond=None)[0][np.isin(free, moved)]
-    U, sizes, _ = np.linalg.svd(c)
-    # Coefficients of unit columns that are rounding are below √ε, and others as a rule far above.
-    taken = int(np.count_nonzero(sizes > math.sqrt(EPSILON)))
-    return U[:, taken:].T @ (R * np.where(np.isin(np.arange(R.shape[1]), moved), _padded(lengths, R.shape[1]), 0.0))
-
-
-def _padded(values: np.ndarray, size: int) -> np.ndarray:
-    """Values with ones behind them."""
-    return np.concatenate([values, np.ones(size - len(values))])
+        out[np.arange(len(moved)), moved] = 1.0
+        return out
+    R = hypotheses.left_out(root.triangle[:, :n], np.flatnonzero(reference.free[:n]), moved, others)
+    return np.hstack([R, np.zeros((len(R), out.shape[1] - n))])
 
 
 def vif(fit: Reading) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from raphson.data.products import dense_rows
 from raphson.errors import ModelError, visible
 from raphson.inference.whitening import Matrix, slices
 from raphson.linalg import DEPENDENT, cholesky, column_squares
-from raphson.numeric import TINY
+from raphson.numeric import EPSILON, TINY
 from raphson.sheets import numbers
 from raphson.sheets.sheet import Grid, InNotebook, Note, Sheet
 
@@ -146,6 +146,39 @@ def mixed_verdict(name: str, hypothesis: str, chi2: float, mixed: Sequence[int],
     p = float(np.mean([tail(chi2, df, None) if df else float(chi2 <= 0.0) for df in mixed]))
     many = tuple(mixed) if len(mixed) > 1 else ()
     return Test(name, hypothesis, chi2, max(mixed), None, p, restricted, mixed=many)
+
+
+def left_out(T: np.ndarray, kept: np.ndarray, moved: Sequence[int], others: Sequence[int]) -> np.ndarray:
+    """The restrictions Rβ = 0 (q, p) of the model without a term, in which other columns may take up a part of it.
+
+    An aliased column is a = Σ_j c_j x_j of those that were kept, and with a coefficient δ of its own it moves these by
+    cδ. So the coefficients of the smaller model are those whose part in `moved` lies in the span of the c's parts
+    there, and R, whose rows are orthonormal, is orthogonal to these.
+
+    Parameters
+    ----------
+    T : (m, p) the design, or a triangle with the same cross-products.
+    kept : columns that are not aliased.
+    moved : those of them that belong to the term.
+    others : aliased columns of other terms.
+
+    Examples
+    --------
+    Of two columns, of which another has the second in it, one parameter is left to test:
+
+    >>> X = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 2.0], [0.0, 0.0, 0.0]])
+    >>> np.abs(left_out(X, np.array([0, 1]), [0, 1], [2]))
+    array([[1., 0., 0.]])
+    """
+    lengths = np.sqrt(column_squares(T))
+    lengths[lengths == 0] = 1.0
+    c = np.linalg.lstsq((T / lengths)[:, kept], (T / lengths)[:, others], rcond=None)[0][np.isin(kept, moved)]
+    U, sizes, _ = np.linalg.svd(c)
+    # Coefficients of unit columns that are rounding are below √ε, and others as a rule far above.
+    taken = int(np.count_nonzero(sizes > math.sqrt(EPSILON)))
+    R = np.zeros((len(moved) - taken, T.shape[1]))
+    R[:, moved] = np.linalg.qr(lengths[moved][:, None] * U[:, taken:])[0].T
+    return R
 
 
 def wald(gap: np.ndarray, J: np.ndarray, covariance: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import raphson as rp
@@ -90,3 +91,54 @@ def test_an_effect_in_a_model_without_terms(sleep):
     assert list(fit.drop1().index) == ["<none>", "Days in (1 + Days | Subject)"]
     with pytest.raises(ModelError, match="got none beside the intercept"):
         rp.glm("Reaction ~ 1", sleep).drop1()
+
+
+@pytest.fixture(scope="module")
+def levels():
+    rng = np.random.default_rng(3)
+    group, each = np.repeat(np.arange(12), 6), rng.normal(size=12)
+    noise, x = 0.7 * rng.normal(size=72), rng.normal(size=72)
+    within = noise - 0.99 * np.bincount(group, noise)[group] / 6  # groups differ by less than chance
+    first = np.tile(["a", "b", "c"], 24)
+    return pd.DataFrame(
+        {
+            "g": [f"g{k}" for k in group],
+            "outer": [f"o{k // 3}" for k in group],
+            "x": x,
+            "own": each[group],
+            "h": first,
+            "v": np.where(first == "a", "1", np.where(np.arange(72) % 2, "2", "3")),  # its "1" is the "a" of h
+            "y": 1 + x + 2 * each[group] + within,
+            "nested": within + np.repeat(np.tile([-1.0, 0.0, 1.0], 4), 6) + 0.5 * np.repeat([1, -1, 1, -1], 18),
+        }
+    )
+
+
+def test_a_deviation_at_0_is_free_in_the_smaller_model(levels):
+    # What differs between the groups is all in `own`; without it their deviation is far from 0.
+    fit, smaller = (rp.glm(f"y ~ x {own} + (1 | g)", levels) for own in ("+ own", ""))
+    assert fit.variances.estimate[0] == 0.0 < smaller.variances.estimate[0]
+    compared(fit.drop1(), "own", fit, smaller)
+    # Of groups in outer ones the inner deviation takes what the outer one would be.
+    rest = levels.groupby("outer").nested.transform("mean")
+    data = levels.assign(nested=levels.nested - rest + 0.05 * rest)
+    fit, smaller = (rp.glm(f"nested ~ x + (1 | outer) {own}", data) for own in ("+ (1 | g)", ""))
+    assert fit.variances.estimate[0] == 0.0
+    compared(fit.drop1(), "(1 | g)", fit, smaller)
+
+
+@pytest.mark.parametrize("criterion", ["ml", "reml"])
+def test_aliased_columns_take_the_place_of_a_term(levels, criterion):
+    tables = [
+        rp.glm(f"y ~ x + {terms} + (1 | outer)", levels, criterion=criterion).drop1() for terms in ("h + v", "v + h")
+    ]
+    for name in ("x", "h", "v"):
+        one, other = (table.loc[name, ["df", "statistic", "p_value"]].astype(float) for table in tables)
+        assert one.df == 1 and one.to_numpy() == pytest.approx(other.to_numpy(), rel=1e-5, abs=1e-9)
+    table = rp.glm("y ~ x + I(2*x) + h + (1 | outer)", levels, criterion=criterion).drop1()
+    assert table.df.tolist() == [0, 0, 0, 2, 1] and np.isnan(table.p_value[["x", "I(2 * x)"]]).all()
+    plain = rp.glm("y ~ x + h + (1 | outer)", levels, criterion=criterion).drop1()
+    assert table.p_value["h"] == pytest.approx(plain.p_value["h"], rel=1e-6)
+    if criterion == "ml":
+        fit, smaller = (rp.glm(f"y ~ x + h {v} + (1 | outer)", levels) for v in ("+ v", ""))
+        compared(fit.drop1(), "v", fit, smaller)

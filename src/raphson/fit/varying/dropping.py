@@ -18,6 +18,7 @@ import numpy as np
 
 from raphson.data.products import dense
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
+from raphson.fit.varying.refits import off_the_edge
 from raphson.inference import hypotheses
 from raphson.model.varying.edge import without
 from raphson.model.varying.model import VaryingModel
@@ -49,7 +50,7 @@ def dropped(fit: VaryingReading, contains: Callable[[str, str], bool]) -> pd.Dat
     for term, columns in terms.items():
         if term in smooth or any(contains(other, term) for other in terms if other != term):
             continue
-        lines[term] = _fixed(fit, term, [j for j in columns if fit.model.kept[j]])
+        lines[term] = _fixed(fit, list(columns))
     lines |= dict(_varying(fit, contains))
     scaled = fit.maximum.criterion.density.scaled
     for line in fit.smooths[["term", "edf", "statistic", "p_value"]].to_numpy().tolist():
@@ -60,31 +61,41 @@ def dropped(fit: VaryingReading, contains: Callable[[str, str], bool]) -> pd.Dat
     return pd.DataFrame.from_dict(lines, orient="index", columns=COLUMNS)
 
 
-def _fixed(fit: VaryingReading, term: str, columns: list[int]) -> Line:
-    if not columns:
-        return (0.0, fit.llf, fit.aic, math.nan, math.nan, "")
-    q = len(columns)
-    if fit.model.restricted:
-        R = np.eye(fit.n)[columns]
-        b, df = fit.estimates[columns], fit.joint_df(R)
-        chi2 = hypotheses.wald(b, R, fit.cov)
-        found = hypotheses.verdict("", "", chi2, q, df)
-        test = f"chi2({q})" if df is None else f"F({q}, {df:.4g})"
-        return (float(q), math.nan, math.nan, found.statistic, found.p_value, test)
-    model, own = fit.model, fit.maximum.theta
-    kept = np.ones(len(model.kept), dtype=bool)
-    kept[columns] = False
-    names = tuple(name for name, keep in zip(model.data.names, kept, strict=True) if keep)
-    data = replace(model.data, X=np.asarray(dense(model.data.X), dtype=float)[:, kept], names=names, terms={})
-    place = np.cumsum(model.kept) - 1
-    start = np.delete(own, place[columns])
-    held = None if model.held is None else np.delete(model.held, place[columns])
-    smaller = replace(model, data=data, held=held, shared={})
+def _fixed(fit: VaryingReading, columns: list[int]) -> Line:
+    """The line of a term of the design; aliased columns of other terms may take up a part of it, or all."""
+    model, kept = fit.model, fit.model.kept
+    X = np.asarray(dense(model.data.X), dtype=float)
+    if model.restricted:
+        moved = [j for j in columns if kept[j]]
+        others = [j for j in np.flatnonzero(~kept) if j not in columns]
+        R = hypotheses.left_out(X[model.row_weight > 0], np.flatnonzero(kept), moved, others)
+        return _by_wald(fit, R) if len(R) else _nothing(fit)
+    stays = np.ones(len(kept), dtype=bool)
+    stays[columns] = False
+    names = tuple(name for name, stay in zip(model.data.names, stays, strict=True) if stay)
+    data = replace(model.data, X=X[:, stays], names=names, terms={})
+    smaller = replace(model, data=data, held=None, shared={})
+    q = int(np.count_nonzero(kept)) - int(np.count_nonzero(smaller.kept))
+    if not q:
+        return _nothing(fit)
+    beta = np.nan_to_num(fit.estimates)[stays][smaller.kept]
+    start = np.concatenate([beta, off_the_edge(fit.maximum)[fit.maximum.criterion.p :]])
     return _ratio(fit, smaller, start, (q,), q)
 
 
+def _nothing(fit: VaryingReading) -> Line:
+    return (0.0, fit.llf, fit.aic, math.nan, math.nan, "")
+
+
+def _by_wald(fit: VaryingReading, R: np.ndarray) -> Line:
+    q, df = len(R), fit.joint_df(R)
+    found = hypotheses.verdict("", "", hypotheses.wald(R @ np.nan_to_num(fit.estimates), R, fit.cov), q, df)
+    test = f"chi2({q})" if df is None else f"F({q}, {df:.4g})"
+    return (float(q), math.nan, math.nan, found.statistic, found.p_value, test)
+
+
 def _varying(fit: VaryingReading, contains: Callable[[str, str], bool]) -> Iterator[tuple[str, Line]]:
-    criterion, own = fit.maximum.criterion, fit.maximum.theta
+    criterion, own = fit.maximum.criterion, off_the_edge(fit.maximum)
     for number, term in enumerate(criterion.terms):
         if term.codes is None:
             continue
@@ -100,9 +111,9 @@ def _varying(fit: VaryingReading, contains: Callable[[str, str], bool]) -> Itera
                 entries = np.array([L[a, b] for a, b in where])
             else:
                 gone = np.isin(np.arange(scale.count), columns) | (scale.structure != "independent")
-            held, start = ~fit.maximum.free, own.copy()
+            held, start = np.zeros(criterion.n_params, dtype=bool), own.copy()
             at = slice(criterion.p + scale.start, criterion.p + scale.start + scale.count)
-            held[at], start[at] = held[at] | gone, np.where(gone, 0.0, entries)
+            held[at], start[at] = gone, np.where(gone, 0.0, entries)
             q, fresh = int(gone.sum()), 1 if scale.structure in ("common", "tensor") else len(columns)
             mixed = (q - 1, q) if fresh == 1 else ()
             yield label, _ratio(fit, replace(fit.model, held=held), start, mixed, q)
