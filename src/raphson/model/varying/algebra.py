@@ -280,6 +280,9 @@ class Factor:
 
     @cached_property
     def rest_inverse(self) -> np.ndarray:
+        """T⁻¹."""
+        if self.form.components is not None:
+            return self.form.components.inverse(self.triangle)
         if self.form.R <= SMALL:
             return mirrored(lapack.dpotrs(self.triangle, np.eye(self.form.R), lower=1)[0])
         return mirrored(lapack.dpotri(self.triangle, lower=1)[0])
