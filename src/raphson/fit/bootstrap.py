@@ -303,9 +303,12 @@ def _warn_of_replicates(found: Bootstrap) -> None:
     """Warn of replicates whose maximum is infinite or was not found."""
     warnings = []
     if found.n_infinite:
+        infinite = found.params.index[np.isinf(found.estimates.to_numpy()).any(axis=0)]
+        separated = any(name != "theta" for name in infinite)
+        why = "their data are separated" if separated else "their counts vary no more than Poisson ones: theta = inf"
         warnings.append(
-            f"{found.n_infinite} of {found.n} replicates have their maximum at infinity (their data are separated): "
-            "these estimates count as infinite in the intervals, and make se and bias NaN"
+            f"{found.n_infinite} of {found.n} replicates have their maximum at infinity ({why}): these estimates count "
+            "as infinite in the intervals, and make their se and bias NaN"
         )
     if found.n_used < found.n:
         warnings.append(f"{found.n - found.n_used} of {found.n} replicates have no maximum and are left out")

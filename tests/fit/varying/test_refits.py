@@ -152,6 +152,20 @@ def test_a_replicate_without_a_correlation_counts_for_all_else(reference):
     assert found.se["corr Intercept, Days | Subject"] == pytest.approx(known.std())
 
 
+def test_a_replicate_that_varies_no_more_than_poisson_counts_has_an_infinite_theta():
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(10), 8), rng.normal(size=80)
+    y = rng.poisson(np.exp(1 + 0.3 * x + 0.4 * rng.normal(size=10)[g]) * rng.gamma(15, 1 / 15, 80))
+    fit = rp.glm("y ~ x + (1 | g)", {"y": y, "x": x, "g": g}, family="negative_binomial")
+    with pytest.warns(rp.ConvergenceWarning, match="no more than Poisson ones: theta = inf"):
+        found = fit.bootstrap(40, seed=1)
+    infinite = np.isinf(found.estimates.theta)
+    assert 0 < infinite.sum() == found.n_infinite < 40 and found.n_used == 40
+    rest = found.estimates.drop(columns="theta")
+    assert np.isfinite(rest).all(axis=None) and found.se[rest.columns].to_numpy() == pytest.approx(rest.std())
+    assert found.conf_int(kind="percentile").loc["theta"].iloc[1] == np.inf
+
+
 def test_smooth_functions_are_drawn_by_rows(reference):
     data, formula, _ = reference("mcycle_cr")
     fit = rp.glm(formula, data)

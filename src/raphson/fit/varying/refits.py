@@ -121,7 +121,7 @@ class VaryingRefits:
 
     def refit(self, y: np.ndarray, counts: np.ndarray, B: int) -> Refitted:
         """Fit B replicates; a row, or level, that counts twice is two rows, or two levels."""
-        names, m = self.replicated.names, len(self.replicated.names)
+        m = len(self.replicated.names)
         theta, variance, limit = (np.full((B, m), np.nan) for _ in range(3))
         phi, value, finite = np.full(B, np.nan), np.full(B, np.nan), np.zeros(B, dtype=bool)
         status, inner = np.full(B, Status.NOT_FINITE, dtype=object), np.full(B, None, dtype=object)
@@ -136,8 +136,7 @@ class VaryingRefits:
             if at.beta.shape != self.fit.maximum.beta.shape:
                 status[i] = Status.SINGULAR
                 continue
-            theta[i], errors = (np.array(column) for column in zip(*_numbers(at), strict=True))
-            assert len(theta[i]) == len(names)
+            theta[i], errors = _as_many(at, m)
             variance[i], value[i], inner[i] = errors**2, at.spot.value, found
             phi[i] = math.exp(at.theta[-1]) if at.criterion.density.scaled else 1.0
             signs = found.model.separated(at)
@@ -301,3 +300,14 @@ def _numbers(at: AtMaximum) -> Iterator[tuple[float, float]]:
         power = 0.5 if density.family.name == "gaussian" else 1.0
         value = math.exp(power * float(at.theta[-1]))
         yield value, power * value * math.sqrt(max(float(at.cov[-1, -1]), 0.0))
+
+
+def _as_many(at: AtMaximum, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) each, the numbers of a replicate and their errors, in the order of those of the fit.
+
+    The last one is the θ of a negative binomial. A replicate that varies no more than Poisson counts has θ = ∞, where a
+    fit that has ended there itself has no θ.
+    """
+    numbers = [*_numbers(at), (math.inf, math.nan)][:m]
+    estimates, errors = zip(*numbers, strict=True)
+    return np.array(estimates), np.array(errors)
