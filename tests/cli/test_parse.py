@@ -17,7 +17,6 @@ BINOMIAL = ["--family", "binomial"]
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "COMMAND"),
         (["fitt"], "did you mean fit?"),
         (["fit", FORMULA], "DATA"),
         (["fit", FORMULA, BIRTHS, "--weights-kind", "freqency"], "did you mean frequency?"),
@@ -52,6 +51,14 @@ BINOMIAL = ["--family", "binomial"]
 def test_bad_input_gets_one_line_and_exit_2(run, one_line, capsys, arguments: list[str], says: str) -> None:
     assert run(*arguments) == 2
     assert says in one_line()
+
+
+def test_no_command_gets_the_help_and_exit_2(run, capsys) -> None:
+    assert run() == 2
+    out, error = capsys.readouterr()
+    assert out == ""
+    assert error.startswith("usage: raphson")
+    assert all(f"\n    {command}" in error for command in ("fit", "nls", "mle", "predict", "demo"))
 
 
 def test_start_and_damping_reach_the_iteration(run, capsys) -> None:

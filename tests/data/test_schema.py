@@ -307,3 +307,15 @@ def test_reference_levels_are_those_of_factors_with_a_column_less():
     assert rp.glm(births["low"], births[["age"]], family="binomial").reference_levels == {}
     made = rp.mle("tobit", {"mean": "lwt ~ race", "sigma": "~ 1"}, births)
     assert made.reference_levels == {"race": "black"}
+
+
+def test_the_widest_factor_is_the_one_with_half_of_the_columns_or_more():
+    """A date in text becomes a factor with a level each day, which a message then names."""
+    days = pd.DataFrame({"y": [1.0, 3.0, 2.0, 5.0], "x": [0.5, 1.5, 2.0, 4.0], "sex": ["f", "m", "m", "f"]})
+    days["date"] = [f"2024-01-0{day}" for day in range(1, 5)]
+    for formula, coefficients in (("y ~ x + date", 5), ("y ~ x*date", 8), ("y ~ sex + date", 5)):
+        said = f"4 rows and {coefficients} coefficients: date is a factor of 4 levels. Drop it or make it a number, add"
+        with pytest.raises(rp.DataError, match=said):
+            rp.glm(formula, days)
+    with pytest.raises(rp.DataError, match=r"3 rows and 4 coefficients\. Drop terms, add"):
+        rp.glm("y ~ x + I(x**2) + sex", days[:3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from difflib import get_close_matches
 from typing import Any, NoReturn, get_args
 
@@ -26,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 converged, 1 not converged (the result is still printed), 2 bad input.",
     )
     line.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    subparsers = line.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    subparsers = line.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    line.set_defaults(run=lambda _: _no_command(line))
     _add_fit(subparsers)
     _add_nls(subparsers)
     _add_mle(subparsers)
@@ -38,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(subparsers)
     _add_completion(subparsers)
     return line
+
+
+def _no_command(line: argparse.ArgumentParser) -> int:
+    """Who types nothing but the name asks what there is; a script that does so has lost its command."""
+    line.print_help(sys.stderr)
+    return BAD_INPUT
 
 
 def _add_fit(subparsers: Any) -> None:

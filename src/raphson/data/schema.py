@@ -57,6 +57,11 @@ class Schema:
         """The level of each factor that the others are compared with; empty where there are no factors."""
         return {}
 
+    @property
+    def widest_factor(self) -> tuple[str, int] | None:
+        """The factor to which half of the columns or more belong, with its number of levels; None if there is none."""
+        return None
+
     def to_dict(self) -> dict[str, Any]:
         """The schema as numbers, text and lists, safe for JSON."""
         raise NotImplementedError
@@ -158,6 +163,19 @@ class FormulaSchema(Schema):
         )
         found = {self._plan.factors[number].text: self._plan.factors[number].reference for number in numbers}
         return {name: level for name, level in found.items() if level is not None}
+
+    @property
+    def widest_factor(self) -> tuple[str, int] | None:
+        """As :attr:`Schema.widest_factor`, with the columns of the interactions that a factor is in."""
+        columns = dict.fromkeys((k for k, info in enumerate(self._plan.factors) if info.categorical), 0)
+        for product in self._plan.products:
+            for number in {number for number, _ in product.scoped} & columns.keys():
+                columns[number] += product.stop - product.start
+        widest = max(columns, key=columns.__getitem__, default=None)
+        if widest is None or 2 * columns[widest] < len(self.names):
+            return None
+        info = self._plan.factors[widest]
+        return info.text, len(info.labels or ())
 
     def design(self, new: Any, missing: str = "drop", offset: Any = None) -> NewData:
         """Build the design of new data.

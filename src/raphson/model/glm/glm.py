@@ -143,9 +143,11 @@ class GeneralisedLinearModel(Model):
         if n:
             self.family.check_units(self.data.response.name, max(abs(lowest), abs(highest)))
         if n < p and self.penalty is None:
+            widest = self.data.schema.widest_factor
+            levels = "" if widest is None else f": {widest[0]} is a factor of {widest[1]} levels"
             raise DataError(
-                f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients. "
-                "Drop terms, add data, or pass penalty="
+                f"data: expected at least as many rows as coefficients; got {n} rows and {p} coefficients{levels}. "
+                f"Drop {'terms' if widest is None else 'it or make it a number'}, add data, or pass penalty="
             )
         low, high = self.family.link.interval
         if self.family.predictor_labels is None and not low <= level <= high:
