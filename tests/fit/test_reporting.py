@@ -32,6 +32,7 @@ def _fits() -> dict[str, rp.Fit]:
         "curve": rp.nls("z ~ a + b*x", DATA, start={"a": 0, "b": 1}),
         "likelihood": rp.mle("zero_inflated_poisson", "y ~ x", DATA),
         "network": rp.network("z ~ x", DATA, hidden=(4,), epochs=5, validation=0.25),
+        "diverged": rp.network("z ~ x", DATA, hidden=(4,), epochs=2, learning_rate=1e6, validation=0.25),
         "separated": rp.glm("s ~ x", DATA, family="binomial"),
         "stopped": rp.glm("y ~ x", DATA, family="poisson", max_iter=1),
         "aliased": rp.glm("z ~ x + I(2*x)", DATA),
@@ -77,11 +78,20 @@ def test_headlines_follow_the_rule(pages: dict[str, str]) -> None:
         "clear effect."
     )
     assert headline("stopped") == "Do not use these numbers: the iteration did not reach a maximum."
-    assert "follows z to within" in headline("curve") and "explains" in headline("network")
+    assert headline("diverged") == "Do not use these numbers: the loss of the training diverged."
+    assert headline("as many rows") == "What moves the mean z cannot be told: there is no test of x."
+    assert headline("aliased").endswith("there is no test of I(2 * x).")
+    assert "follows z to within" in headline("curve") and "A network of 13 weights" in headline("network")
+    # What each figure of the clearest coefficient is, comes with it; a constant is not one.
+    assert re.search(r"; (none is|the clearest is log_\w+:x at −?[\d.]+ \(−?[\d.]+ to)", headline("likelihood"))
+    assert "the clearest" not in headline("times") or ":g[T." in headline("times")
 
 
 def test_failures_are_told_in_the_verdict(pages: dict[str, str]) -> None:
     assert "Do not use these numbers." in pages["stopped"] and "max_iter" in pages["stopped"]
+    assert "Do not use these numbers." in pages["diverged"] and "Lower learning_rate=" in pages["diverged"]
+    assert "saturated: as many coefficients as rows" in pages["as many rows"]
+    assert "There are no more rows than coefficients" in pages["as many rows"]
     assert "Converged to a limit" in pages["separated"] and "bias=&#x27;firth&#x27;" in pages["separated"]
     assert "not estimated" in pages["aliased"]
     assert "No coefficients to read." in pages["network"]

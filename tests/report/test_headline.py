@@ -32,6 +32,17 @@ def _said(scale, *rows) -> str:
         (ODDS, [], "The odds of y are the same in every row of this model."),
         (MEAN, [], "The mean y is the same in every row of this model."),
         (ODDS, [_row("a", 2, 0.5)], "No clear effect on the odds of y: a shows none."),
+        (MEAN, [_row("a", 2, math.nan)], "What moves the mean y cannot be told: there is no test of a."),
+        (
+            MEAN,
+            [_row("a", 2, 0.5), _row("b", 2, math.nan)],
+            "No clear effect on the mean y: a shows none; there is no test of b.",
+        ),
+        (
+            MEAN,
+            [_row("a", 2, 0.001), _row("b", math.nan, math.nan)],
+            "The mean y is 2.0 higher with a at 9 than at 1 (1.0 to 4.0); there is no test of b.",
+        ),
         (MEAN, [_row("a", 2, 0.5), _row("b", 2, 0.3)], "No clear effect on the mean y: a and b show none."),
         (
             MEAN,
@@ -53,7 +64,7 @@ def test_of_many_terms_the_clearest_are_named_and_the_others_counted() -> None:
     clear = [_row(f"a{k}", 2, 1e-9 * (k + 1)) for k in range(7)]
     unclear = [_row(f"b{k}", 2, 0.5) for k in range(9)]
     said = _said(ODDS, *clear, *unclear)
-    assert "depend on 3 more terms" in said and said.endswith("b0, b1 and 7 others show no clear effect.")
+    assert "and depend on 3 more terms; b0" in said and said.endswith("b0, b1 and 7 others show no clear effect.")
 
 
 def test_without_an_interval_there_is_no_space_before_the_full_stop() -> None:

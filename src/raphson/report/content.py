@@ -97,6 +97,19 @@ def estimate_name(fit: Any, exponentiate: bool) -> str:
     return ratio_name(fit) if exponentiate else "estimate"
 
 
+def usable(fit: Any) -> bool:
+    """Whether the numbers may be used: those of a maximum or of a limit, and a network's unless its loss diverged."""
+    status = str(fit.status)
+    if not fit.identified:
+        return status != "not finite"
+    return fit.converged or status in ("separated", "stopped early")
+
+
+def saturated(fit: Any) -> bool:
+    """Whether no row is left over to estimate the dispersion from, so that nothing has a standard error."""
+    return fit.identified and fit.use_t and fit.df_resid <= 0
+
+
 def explained(fit: Any) -> float:
     """Share of the deviance that the model explains, which of a gaussian one is R²; NaN where there is none."""
     if "null_deviance" not in fit.measures or not fit.df_model:
@@ -289,10 +302,8 @@ def verdict(fit: Any) -> str:
 def warning(fit: Any) -> str:
     """What the user has to know before using the numbers, or an empty text."""
     remark = str(fit.message or "").strip()
-    unusual = any(row.note for row in coefficients(fit)) or _status(fit) not in (
-        "converged",
-        "rounding floor",
-    )
+    ended = _status(fit) in ("converged", "rounding floor")
+    unusual = not ended or saturated(fit) or any(row.note for row in coefficients(fit))
     if fit.converged and not unusual:
         return ""
     if not remark:

@@ -35,30 +35,36 @@ def effects_headline(found: Any, others: Mapping[str, Any] | None = None) -> str
     p_values = {term: rows[0].p_value for term, rows in by_term.items()}
     p_values |= {term: one.p_value for term, one in others.items()}
     clear = sorted((t for t, p in p_values.items() if p < CLEAR), key=lambda term: p_values[term])
-    unclear = [term for term, p in p_values.items() if not p < CLEAR]
+    unclear = [term for term, p in p_values.items() if p >= CLEAR]
+    untold = [term for term, p in p_values.items() if math.isnan(p)]  # aliased, or no rows left for a test
     scale = found.scale
     subject = f"The {_quantity(scale)}"
     if not p_values:
         return f"{subject} {_verb(scale, 'is', 'are')} the same in every row of this model."
+    if not clear and not unclear:
+        return f"What moves the {_quantity(scale)} cannot be told: there is no test of {_named(untold, MOST_NAMED)}."
+    rest = f"; there is no test of {_named(untold, MOST_NAMED - 1)}." if untold else "."
     if not clear:
         none = _named(unclear, MOST_NAMED)
-        return f"No clear effect on the {_quantity(scale)}: {none} {'shows' if len(unclear) == 1 else 'show'} none."
+        return (
+            f"No clear effect on the {_quantity(scale)}: {none} {'shows' if len(unclear) == 1 else 'show'} none{rest}"
+        )
     parts = [others[t].text if t in others else _clearest(scale, by_term[t]) for t in clear[:1]]
     parts += [others[t].text if t in others else _verb_of(scale, by_term[t]) for t in clear[1:MOST_NAMED]]
     if len(clear) > MOST_NAMED:
         parts.append(f"{_verb(scale, 'depends', 'depend')} on {counted(len(clear) - MOST_NAMED, 'more term')}")
     sentence = f"{subject} {_merged(parts)}"
     if not unclear:
-        return f"{sentence}."
+        return f"{sentence}{rest}"
     shows = "shows" if len(unclear) == 1 else "show"
-    return f"{sentence}; {_named(unclear, MOST_NAMED - 1)} {shows} no clear effect."
+    return f"{sentence}; {_named(unclear, MOST_NAMED - 1)} {shows} no clear effect{rest}"
 
 
 def _merged(parts: list[str]) -> str:
     """Verbs that follow one another said once: "fall with a and fall with b" is "fall with a and b"."""
     kept: list[list[str]] = []
     for part in parts:
-        if " a curve over " in part or " together" in part:
+        if " a curve over " in part or " together" in part or not (" with " in part or " by " in part):
             kept.append([part])
             continue
         verb, _, rest = part.partition(" with ") if " with " in part else part.partition(" by ")

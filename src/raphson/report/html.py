@@ -28,7 +28,7 @@ from raphson.report.network_pictures import fitted_picture, training_pictures
 from raphson.report.summary import RATIOS, coefficients_html
 from raphson.report.verdict import verdict_html
 from raphson.report.whiskers import effects_table, parameters_table
-from raphson.report.words import counted, figures, listed, name
+from raphson.report.words import counted, figures, listed, name, to
 
 GRAMMAR = (
     "In every picture, blue is what the data show, shaded is where they would lie if the model were right (95%), and "
@@ -118,26 +118,39 @@ def _rows(fit: Any) -> str:
 
 
 def _headline(fit: Any, parts: Parts) -> str:
-    if not (fit.converged or str(fit.status) in ("separated", "stopped early")) and fit.identified:
-        return "Do not use these numbers: the iteration did not reach a maximum."
+    if not content.usable(fit):
+        what = "iteration did not reach a maximum" if fit.identified else "loss of the training diverged"
+        return f"Do not use these numbers: the {what}."
     if parts.effects is not None:
         varies = parts.varies
         return effects_headline(parts.effects, varies and varying_page.clauses(varies.curves, parts.effects.scale))
     if not fit.identified:
         explained = content.explained(fit)
+        network = f"A network of {len(fit.names):,} weights"
+        if explained < 0:
+            return f"{network} predicts {name(_response(fit))} less well than one mean for all rows."
         share = f" explains {figures(100 * explained)}% of the deviance" if math.isfinite(explained) else " is trained"
-        return f"A network of {len(fit.names):,} weights{share} of {name(_response(fit))}."
+        return f"{network}{share} of {name(_response(fit))}."
     if fit.covariates is not None:
         return _curve_headline(fit, parts)
+    return _parameters_headline(fit)
+
+
+def _parameters_headline(fit: Any) -> str:
+    """The clearest coefficients, with the first one's size; a threshold, which no covariate moves, is not one."""
     params = counted(len(fit.names), "parameter")
-    pulls = [row for row in content.coefficients(fit) if row.p_value < 0.05 and "Intercept" not in row.name]
-    pulls.sort(key=lambda row: row.p_value)
-    clear = listed([name(row.name) for row in pulls[:3]])
-    return f"{params[:1].upper()}{params[1:]} of {name(_kind(fit))}" + (
-        f"; the clearest {'is' if len(pulls) == 1 else 'are'} {clear}."
-        if clear
-        else "; none is clearly different from 0."
-    )
+    rows = [row for row in content.coefficients(fit) if "Intercept" not in row.name]
+    rows = [row for row in rows if ":" in row.name] or rows
+    pulls = sorted((row for row in rows if row.p_value < 0.05), key=lambda row: row.p_value)
+    beginning = f"{params[:1].upper()}{params[1:]} of {name(_kind(fit))}; "
+    if not pulls:
+        return f"{beginning}none is clearly different from 0."
+    first, *others = pulls[:3]
+    size = f"{name(first.name)} at {figures(first.estimate)}"
+    if math.isfinite(first.lower) and math.isfinite(first.upper):
+        size += f" ({to(first.lower, first.upper)})"
+    clear = listed([size, *(name(row.name) for row in others)])
+    return f"{beginning}the clearest {'are' if others else 'is'} {clear}."
 
 
 def _curve_headline(fit: Any, parts: Parts) -> str:

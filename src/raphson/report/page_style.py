@@ -116,6 +116,12 @@ pre { margin: 18px 0 0; padding: 12px 14px; background: var(--paper); border: 1p
   .stacked tbody tr > * { border: 0; padding: 0; text-align: left; white-space: normal }
   .stacked tbody th { grid-column: 1 / -1 }
   .stacked td::before { content: attr(data-l); display: block; color: var(--soft); font-size: 12px } }
+@container (max-width: 400px) {
+  #estimates .rows tbody tr { grid-template-columns: auto minmax(0, 1fr) auto }
+  #estimates .rows tbody th { grid-column: 1 / -1 } #estimates .rows tbody .n { grid-row: 2; white-space: normal }
+  #estimates .rows tbody .est ~ .n { grid-column: 2 / -1 } #estimates .rows tbody .wk { grid-row: 4 }
+  #estimates .rows tbody .cmp, #estimates .rows tbody .n.p { grid-row: 3 }
+  #estimates .rows tbody .n.p { grid-column: 3 } }
 @media print { @page { margin: 16mm 14mm }
   :root { color-scheme: light; PRINTED }
   body { font-size: 10.5pt } h1 { font-size: 19pt } .in { padding: 0; max-width: none } header.in { padding-top: 0 }

@@ -67,11 +67,12 @@ def _arrival(fit: Any) -> str:
     how = f"{steps[:1].upper()}{steps[1:]} of {code(str(fit.method))}. <a href='#path'>How it got there</a>"
     status = str(getattr(fit.status, "value", fit.status))
     if not fit.identified:
-        title = "Trained" if status in ("stopped early", "converged", "step limit") else status.capitalize()
-        mark = sign(status in ("stopped early", "converged", "step limit"))
-        return f"<h2>{mark}{escape(title)}</h2><p>{escape(content.sentence(fit.message, fit))}</p><p>{how}</p>"
+        title = "Trained" if content.usable(fit) else status.capitalize()
+        no = "" if content.usable(fit) else "<b>Do not use these numbers.</b> "
+        told = f"{no}{escape(content.sentence(fit.message, fit))}"
+        return f"<h2>{sign(content.usable(fit))}{escape(title)}</h2><p>{told}</p><p>{how}</p>"
     distance = f"{figures(fit.distance)} standard errors" if math.isfinite(fit.distance) else "an unknown distance"
-    if not (fit.converged or status == "separated"):
+    if not content.usable(fit):
         title = {"step limit": "Stopped early", "search failed": "Got stuck"}.get(status, status.capitalize())
         return (
             f"<h2>{sign(False)}{escape(title)}</h2><p>After {steps} the estimates were {distance} from a maximum. "
@@ -82,6 +83,9 @@ def _arrival(fit: Any) -> str:
             f"<h2>{sign(False)}Converged to a limit</h2><p>Some estimates are infinite; the others lie {distance} "
             f"from the maximum of the limit.</p><p>{how}</p>"
         )
+    if content.saturated(fit):
+        told = "There are no more rows than coefficients, so that nothing is left to measure errors by."
+        return f"<h2>{sign(True)}Converged</h2><p>{told}</p><p>{how}</p>"
     digits = fit.digits.to_numpy(dtype=float)
     least = np.nanmin(digits) if np.isfinite(digits).any() else math.nan
     exact = f", every one correct to at least {int(least)} digits" if math.isfinite(least) and least >= 1 else ""
