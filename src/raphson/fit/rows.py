@@ -146,7 +146,7 @@ def loo(fit: Reading) -> LeaveOneOut:
     if fit.deletions is not None:
         density = _by_level(fit, fit.deletions.densities)
         table = pd.DataFrame(fit.estimates - fit.deletions.moves, index=density.index, columns=list(fit.names))
-        return LeaveOneOut(density, table, fit.llf)
+        return LeaveOneOut(density, table, fit.llf, fit.deletions.counted.astype(float))
     if fit.family.quasi:
         raise ModelError(f"loo: not available for the {fit.family.name} family, which has no density; see dfbetas")
     fitted, rows, copies = at.fitted, at.rows, at.asked.copies
@@ -194,7 +194,7 @@ class LeaveOneOut(InNotebook):
     pointwise : log predictive density of each row; NaN where the row alone determines a parameter.
     estimates : the coefficients without each row.
     llf : log-likelihood of the whole fit.
-    copies : (n,) how many observations each row stands for; None if each is one.
+    copies : (n,) how many observations, or levels, each row stands for; None if each is one.
     """
 
     pointwise: pd.Series = field(repr=False)
@@ -213,7 +213,7 @@ class LeaveOneOut(InNotebook):
         total = self.pointwise.to_numpy()
         count = np.ones(len(total)) if self.copies is None else self.copies
         each, n = total / np.where(count > 0, count, 1.0), float(count.sum())
-        return math.sqrt(n * float(count @ (each - total.sum() / n) ** 2) / (n - 1.0))
+        return math.sqrt(n * float(count @ (each - total.sum() / n) ** 2) / (n - 1.0)) if n > 1 else math.nan
 
     @property
     def p_loo(self) -> float:

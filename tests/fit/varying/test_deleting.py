@@ -176,3 +176,32 @@ def test_tables_of_levels_name_them_in_other_libraries_too(counts):
     plain = rp.glm("z ~ x + (1 | g)", counts).loo()
     assert fit.loo().estimates.columns[0] == "g" and fit.loo().elpd == pytest.approx(plain.elpd)
     assert fit.simulate(2, seed=1).shape == (240, 2)
+
+
+@pytest.mark.parametrize("criterion", ["ml", "reml"])
+def test_levels_of_weighted_rows_are_those_of_replicated_rows(counts, criterion):
+    some = counts.iloc[:90].assign(w=np.random.default_rng(4).integers(0, 4, 90).astype(float))
+    some.loc[some.g == "g06", "w"] = 0.0
+    replicated = some.loc[np.repeat(some.index, some.w.astype(int))]
+    options = {"criterion": criterion}
+    fit = rp.glm("z ~ x + (1 | g)", some, weights="w", weights_kind="frequency", **options)
+    other = rp.glm("z ~ x + (1 | g)", replicated, **options)
+    left = [level for level in fit.dfbetas.index if level != "g06"]
+    assert left == list(other.dfbetas.index)
+    assert fit.dfbetas.loc[left].to_numpy() == pytest.approx(other.dfbetas.to_numpy(), rel=1e-7, abs=1e-9)
+    assert fit.dfbetas.loc["g06"].to_numpy() == pytest.approx(0.0, abs=1e-12)
+    if criterion == "ml":
+        loo, others = fit.loo(), other.loo()
+        assert (loo.elpd, loo.se) == pytest.approx((others.elpd, others.se), rel=1e-8)
+        assert loo.pointwise["g06"] == 0.0
+    for small_sample in ("full", "clusters"):  # a cluster without weight is none
+        both = [one.robust("cluster", small_sample=small_sample).bse.to_numpy() for one in (fit, other)]
+        assert both[0] == pytest.approx(both[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("criterion", ["ml", "reml"])
+def test_a_level_that_alone_determines_a_coefficient_cannot_be_left_out(counts, criterion):
+    some = counts.iloc[:90].assign(alone=np.where(counts.g[:90] == "g03", counts.x[:90], 0.0))
+    fit = rp.glm("z ~ x + alone + (1 | g)", some, criterion=criterion)
+    nothing = fit.dfbetas.isna().all(axis=1)
+    assert list(nothing.index[nothing]) == ["g03"] and np.isnan(fit.cooks_distance["g03"])

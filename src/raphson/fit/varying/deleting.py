@@ -7,8 +7,8 @@ the outermost group, V = Σ V_l. One Newton step from θ̂, whose gradient is 0,
 
 with gradients and Hessians that are exact. One part of M − M_l is not taken as it is: where the rows that are left are
 not at their maximum, the mixed derivatives by β and scales have a term with their score, which has the mean 0 at the
-maximum that is sought (that of a normal response is nothing else). So the mixed block is M's, by the share of the rows;
-against fits without the level this makes errors several times smaller.
+maximum that is sought (that of a normal response is nothing else). So the mixed block is M's, by the share of the
+weights; against fits without the level this makes errors several times smaller.
 
 Otherwise, and by REML, where β ties the levels together, the step is that of the criterion without the rows of the
 level, and β is then the mode at the new scales.
@@ -72,6 +72,12 @@ class Deletions:
         assert codes is not None
         return rows_of(codes, len(self.labels))
 
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """(L,) which levels have rows of positive weight."""
+        w = self.fit.model.row_weight
+        return np.array([bool((w[rows] > 0).any()) for rows in self._rows])
+
     @property
     def separate(self) -> bool:
         """Whether the criterion is a sum over the levels."""
@@ -84,7 +90,7 @@ class Deletions:
         at = self.fit.maximum
         free, out = at.free, np.tile(at.theta, (len(self.labels), 1))
         M = -at.derivatives.hessian[np.ix_(free, free)]
-        p = int(np.count_nonzero(free[: at.criterion.p]))
+        p, w = int(np.count_nonzero(free[: at.criterion.p])), at.criterion.density.weight
         for number, rows in enumerate(self._rows):
             if not len(rows):
                 continue
@@ -92,9 +98,13 @@ class Deletions:
                 part = AtMaximum(self._alone(rows), at.theta, free).derivatives
                 g, left = -part.gradient[free], M + part.hessian[np.ix_(free, free)]
             else:
-                others = AtMaximum(self._without(rows), at.theta, free).derivatives
+                rest = self._without(rows)
+                if rest.at(at.theta) is None:  # no other rows determine β
+                    out[number] = np.nan
+                    continue
+                others = AtMaximum(rest, at.theta, free).derivatives
                 g, left = others.gradient[free], -others.hessian[np.ix_(free, free)]
-            left[:p, p:] = M[:p, p:] * (1.0 - len(rows) / at.criterion.n_rows)
+            left[:p, p:] = M[:p, p:] * (1.0 - w[rows].sum() / w.sum())
             left[p:, :p] = left[:p, p:].T
             out[number, free] += _solved(left, g)
         return out
@@ -107,8 +117,10 @@ class Deletions:
             return self.thetas[:, :p]
         out = np.tile(at.beta, (len(self.labels), 1))
         for number, rows in enumerate(self._rows):
+            theta = self.thetas[number]
             if len(rows):
-                out[number] = AtMaximum(self._without(rows), self.thetas[number], at.free).beta
+                known = np.isfinite(theta).all()
+                out[number] = AtMaximum(self._without(rows), theta, at.free).beta if known else np.nan
         return out
 
     @property
@@ -127,16 +139,19 @@ class Deletions:
 
     @cached_property
     def densities(self) -> np.ndarray:
-        """(L,) the log density of the rows of each level, its effects integrated out, at the estimates without it."""
+        """(L,) the log density of the rows of each level, its effects integrated out, at the estimates without it.
+
+        It is 0 of a level whose rows have the weight 0, and NaN where they alone determine a parameter.
+        """
         if not self.separate:
             raise ModelError(
                 "loo: expected a fit by maximum likelihood in which levels are independent given the coefficients; "
                 "REML, crossed groups and smooth functions tie them together. See dfbetas and check()"
             )
-        out = np.full(len(self.labels), np.nan)
-        for number, rows in enumerate(self._rows):
+        out = np.zeros(len(self.labels))
+        for number in np.flatnonzero(self.counted):
             theta = self.thetas[number]
-            spot = self._alone(rows).at(theta) if len(rows) and np.isfinite(theta).all() else None
+            spot = self._alone(self._rows[number]).at(theta) if np.isfinite(theta).all() else None
             out[number] = np.nan if spot is None else spot.value
         return out
 
@@ -151,6 +166,8 @@ class Deletions:
 
 def cluster_scores(fit: OfCriterion, clusters: np.ndarray) -> np.ndarray:
     """(G, J) the gradients of the criterion of each cluster, by β and, by maximum likelihood, the scales.
+
+    Clusters whose rows all have the weight 0 are none.
 
     Raises
     ------
@@ -172,7 +189,9 @@ def cluster_scores(fit: OfCriterion, clusters: np.ndarray) -> np.ndarray:
                 "that they are independent; some of its levels have rows in several"
             )
     theta = np.concatenate([at.beta, at.theta]) if model.restricted else at.theta
-    return np.stack(list(_gradients(fit, rows_of(clusters, int(clusters.max()) + 1), theta)))
+    w = model.row_weight
+    parts = [rows for rows in rows_of(clusters, int(clusters.max()) + 1) if (w[rows] > 0).any()]
+    return np.stack(list(_gradients(fit, parts, theta)))
 
 
 def small_sample_factor(kind: str | None, G: int, n: float, p: int) -> float:
