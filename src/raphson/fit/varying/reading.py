@@ -114,7 +114,7 @@ class VaryingReading(OfCriterion):
     @cached_property
     def smooths(self) -> pd.DataFrame:
         """The smooth functions, a row each: see :func:`raphson.fit.varying.smooths.smooths`."""
-        return smooths(self.maximum, self.model.kept_terms)
+        return smooths(self.maximum, self.model.kept_terms, self.nobs)
 
     @cached_property
     def edf(self) -> float:

@@ -23,7 +23,7 @@ def degrees_of_freedom(at: AtMaximum) -> float:
 
 
 @in_one_thread
-def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
+def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]], nobs: float) -> pd.DataFrame:
     """The smooth functions, a row each.
 
     ``term``; ``edf``, the effective degrees of freedom; ``lambda``, the factor of the penalty bᵀSb, with S as the basis
@@ -35,12 +35,14 @@ def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     Parameters
     ----------
     terms : the columns of the design by term.
+    nobs : number of observations.
     """
     import pandas as pd
 
     joint = Joint(at)
     phi = math.exp(float(at.theta[-1])) if at.criterion.density.scaled else 1.0
-    df = at.criterion.n_rows - degrees_of_freedom(at) if at.criterion.density.scaled else None
+    df = nobs - degrees_of_freedom(at) if at.criterion.density.scaled else None
+    root = np.sqrt(at.criterion.density.weight)[:, None]  # rows that stand for several count as so many
     rows = []
     deviations: dict[int, list[float]] = {}
     for one in at.reported:
@@ -56,7 +58,7 @@ def smooths(at: AtMaximum, terms: Mapping[str, Sequence[int]]) -> pd.DataFrame:
         strengths += [math.nan] * (most - len(strengths))
         edf = at.edf[number] + len(columns)
         estimate, V, rank = joint.some(columns, number)
-        design = np.column_stack([at.criterion.X[:, columns], term.columns])
+        design = root * np.column_stack([at.criterion.X[:, columns], term.columns])
         rows.append((term.label, edf, *strengths, *flat_line_test(design, estimate, V, rank, df)))
     return pd.DataFrame(rows, columns=["term", "edf", *names, "statistic", "p_value"])
 
@@ -69,7 +71,7 @@ def flat_line_test(
     T = fᵀV_f⁻f with f = Xb and V_f = XVXᵀ, whose pseudo-inverse has the fractional rank r: the first k = ⌊r⌋ − 1
     eigenvalues as they are, and for the next two the block with 1 and ν = r − ⌊r⌋ on its diagonal and √(ν(1−ν)/2)
     beside it, which makes T's distribution that of χ²_k plus two weighted χ²_1. The sign of an eigenvector is
-    arbitrary, so that there are two such statistics; their p-values are averaged, and the first is returned.
+    arbitrary, so that there are two such statistics; these are averaged, and so are their p-values.
     """
     R = np.asarray(np.linalg.qr(design, mode="r"))
     values, vectors = np.linalg.eigh(R @ V @ R.T)
@@ -94,4 +96,5 @@ def flat_line_test(
         larger = 0.5 * (1.0 + part + math.sqrt((1.0 + part) * (1.0 - part)))
         pair = larger, 1.0 + part - larger
     p = float(np.mean([upper_tail(one, count, pair, df) for one in statistics]))
-    return statistics[0] if df is None else statistics[0] / rank, min(p, 1.0)
+    statistic = float(np.mean(statistics))
+    return statistic if df is None else statistic / rank, min(p, 1.0)
