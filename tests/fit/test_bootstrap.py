@@ -351,3 +351,13 @@ def test_censored_times_are_not_drawn():
     fit = rp.mle("weibull", "t ~ x", data)
     with pytest.raises(rp.ModelError, match="simulate: some responses are censored, and when those drawn"):
         fit.bootstrap(5, seed=1, kind="parametric")
+
+
+@pytest.mark.parametrize("kind", ["nonparametric", "cluster"])
+def test_rows_of_weight_0_are_not_drawn(kind):
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame({"x": rng.normal(size=60), "y": rng.normal(size=60), "g": np.repeat(np.arange(15), 4)})
+    frame["w"] = np.where(frame.g % 5 == 2, 0.0, 1.0)
+    fits = [rp.glm("y ~ x", frame, weights="w", groups="g"), rp.glm("y ~ x", frame[frame.w > 0], groups="g")]
+    found = [fit.bootstrap(30, seed=1, kind=kind).estimates.to_numpy() for fit in fits]
+    assert found[0] == pytest.approx(found[1], rel=1e-9)

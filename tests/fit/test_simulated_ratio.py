@@ -88,3 +88,20 @@ def test_what_cannot_be_simulated_is_refused(intercept):
         smaller.lr_test(larger, bootstrap=99)
     with pytest.raises(ModelError, match="expected fits with finite maxima"), pytest.warns(ConvergenceWarning):
         rp.glm("y ~ x + (1 | g)", data, max_iter=1).lr_test(smaller, bootstrap=99)
+
+
+def test_copies_are_refused_where_coefficients_vary_in_either_fit(intercept):
+    # Each copy would have a response of its own; drawn as one they make ratios too large.
+    data = intercept[2].assign(w=2.0)
+    fits = [rp.glm(formula, data, weights="w", weights_kind="frequency") for formula in ("y ~ x + (1 | g)", "y ~ x")]
+    with pytest.raises(ModelError, match="Repeat the rows that many times"):
+        fits[0].lr_test(fits[1], bootstrap=19, seed=1)
+
+
+def test_too_few_refits_are_no_distribution(monkeypatch):
+    x = np.linspace(0, 1, 40)
+    data = pd.DataFrame({"x": x, "y": np.random.default_rng(2).poisson(2 + x)})
+    fits = [rp.glm(formula, data, family="poisson") for formula in ("y ~ x", "y ~ 1")]
+    monkeypatch.setattr("raphson.fit.refitting.Refitting.values", lambda *_: np.full(len(_[1]), np.nan))
+    with pytest.raises(ModelError, match="99 of 99 have no maximum"):
+        fits[0].lr_test(fits[1], bootstrap=99, seed=1)

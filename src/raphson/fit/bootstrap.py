@@ -399,17 +399,23 @@ class _Draws:
         n = len(self.model.y)
         if self.simulate is not None:
             return self.simulate(rng, count), np.ones(n)
-        if self.kind == "cluster":
-            assert self.groups is not None
-            return self.model.y, resampled(rng, int(self.groups.max()) + 1, count)[:, self.groups]
         copies = self.model.data.weights if self.model.weights_kind == "frequency" else None
-        if copies is None:
-            return self.model.y, resampled(rng, n, count)
+        if self.kind == "cluster" or copies is None:
+            return self.model.y, self._counts(rng, count)
         # A row with frequency c stands for c copies, each of which may be drawn. The refit multiplies the count by c
         # again, so it is divided by c here.
         total = round(float(copies.sum()))
         drawn = rng.multinomial(total, copies / copies.sum(), size=count)
         return self.model.y, np.divide(drawn, copies, out=np.zeros(drawn.shape), where=copies > 0)
+
+    def _counts(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """(count, n) of each row, or of its cluster; rows of weight 0 are no observations, and are not drawn."""
+        unit = self.groups if self.kind == "cluster" else np.arange(len(self.model.y))
+        assert unit is not None
+        counted = np.unique(unit[self.model.row_weight > 0])
+        drawn = np.zeros((count, int(unit.max()) + 1))
+        drawn[:, counted] = resampled(rng, len(counted), count)
+        return drawn[:, unit]
 
 
 def resampled(rng: np.random.Generator, n: int, count: int) -> np.ndarray:

@@ -9,6 +9,9 @@ from raphson.fit.reading import Reading
 from raphson.fit.refitting import draws_of, in_chunks, refits_of, unfolded
 from raphson.inference.hypotheses import Test
 
+FEWEST = 19
+"""Data sets with which a p-value can be 0.05."""
+
 ROUNDING = 1e-8
 """Share of a log-likelihood by which a ratio may be smaller than that of the data and count as large: its rounding."""
 
@@ -22,22 +25,25 @@ def simulated_ratio(fit: Reading, smaller: Reading, df: int, text: str, n: int, 
     Raises
     ------
     ModelError
-        If one of the fits has no finite maximum, or the smaller one cannot be drawn from.
+        If one of the fits has no finite maximum, the smaller one cannot be drawn from, or hardly any refit has one.
 
     Warns
     -----
     ConvergenceWarning
         If some of the refits have no maximum; their data sets are left out.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 19:
-        raise ModelError(f"bootstrap: expected a whole number of data sets, at least 19, or 0; got {n!r}")
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < FEWEST:
+        raise ModelError(f"bootstrap: expected a whole number of data sets, at least {FEWEST}, or 0; got {n!r}")
     for one in (fit, smaller):
         if one.state.infinite.any() or not one.converged:
             raise ModelError(
                 "bootstrap: expected fits with finite maxima, from which data can be drawn; one of them ended with "
                 f"{one.state.status.value!r}"
             )
-    if fit.own_refits is None and smaller.own_refits is None:
+    own = [one.own_refits for one in (fit, smaller) if one.own_refits is not None]
+    for one in own:
+        one.check_copies()
+    if not own:
         fit, smaller = unfolded(fit), unfolded(smaller)
     statistic = max(2.0 * (fit.llf - smaller.llf), 0.0)
     draw, both = draws_of(smaller, None), (refits_of(fit), refits_of(smaller))
@@ -51,6 +57,11 @@ def simulated_ratio(fit: Reading, smaller: Reading, df: int, text: str, n: int, 
     chunk = min(one.chunk for one in both)
     found = np.concatenate(in_chunks(work, int(n), chunk, seed, fit.at("lr_test").asked.executor))
     known = found[~np.isnan(found)]
+    if len(known) < FEWEST:
+        raise ModelError(
+            f"bootstrap: expected data sets to which both models can be fitted; {n - len(known)} of {n} have no "
+            "maximum of one of them. Draw more, or compare models with fewer terms"
+        )
     if len(known) < n:
         warn_user(
             f"lr_test: {n - len(known)} of {n} data sets are left out, for which one of the models has no maximum",

@@ -83,7 +83,7 @@ def drop1(fit: Reading) -> pd.DataFrame:
 def _without(fit: Reading, reference: ReferenceFit, moved: Sequence[int], columns: Sequence[int]) -> np.ndarray:
     """The restrictions R θ = 0 (q, p) of the model without a term, of which the coefficients `moved` are estimated."""
     n, out = fit.n, np.zeros((len(moved), len(reference.theta)))
-    others = [j for j in np.flatnonzero(fit.state.aliased[:n]) if j not in columns and not reference.free[j]]
+    others = [int(j) for j in np.flatnonzero(fit.state.aliased[:n]) if j not in columns and not reference.free[j]]
     root = reference.objective.design_root(reference.theta) if others else None
     if root is None:
         out[np.arange(len(moved)), moved] = 1.0

@@ -9,6 +9,7 @@ from scipy.special import polygamma
 
 import raphson as rp
 from raphson.errors import ModelError, RefusedName
+from raphson.fit.varying.explained import _on_logit
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,8 @@ def test_what_is_not_defined_is_refused_in_words(data):
     assert not hasattr(fit, "r2_conditional")
     with pytest.raises(ModelError, match="expected effects that vary by groups"):
         rp.glm("y ~ s(x)", data).icc()
+
+
+def test_near_the_edge_the_interval_of_the_logit_is_all_there_is():
+    error, lower, upper = _on_logit(1e-9, 1e-4, 0.95)
+    assert (error, lower, upper) == (1e-4, 0.0, 1.0)

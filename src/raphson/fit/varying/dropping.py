@@ -67,7 +67,7 @@ def _fixed(fit: VaryingReading, columns: list[int]) -> Line:
     X = np.asarray(dense(model.data.X), dtype=float)
     if model.restricted:
         moved = [j for j in columns if kept[j]]
-        others = [j for j in np.flatnonzero(~kept) if j not in columns]
+        others = [int(j) for j in np.flatnonzero(~kept) if j not in columns]
         R = hypotheses.left_out(X[model.row_weight > 0], np.flatnonzero(kept), moved, others)
         return _by_wald(fit, R) if len(R) else _nothing(fit)
     stays = np.ones(len(kept), dtype=bool)

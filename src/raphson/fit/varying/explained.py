@@ -29,7 +29,7 @@ from raphson.errors import ModelError, RefusedName
 from raphson.inference.intervals import quantile
 from raphson.model.varying.results import AtMaximum
 from raphson.numeric import in_one_thread
-from raphson.scipy_special import polygamma
+from raphson.scipy_special import expit, polygamma
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -207,7 +207,7 @@ def _on_logit(estimate: float, error: float, level: float) -> tuple[float, float
     if not 0.0 < estimate < 1.0:
         return math.nan, estimate, math.nan
     centre, reach = math.log(estimate / (1.0 - estimate)), quantile(level, None) * error / (estimate * (1.0 - estimate))
-    low, high = (1.0 / (1.0 + math.exp(-(centre + side * reach))) for side in (-1.0, 1.0))
+    low, high = (float(expit(centre + side * reach)) for side in (-1.0, 1.0))
     return error, low, high
 
 

@@ -75,7 +75,7 @@ class VaryingRefits:
             If the family cannot be drawn from.
         """
         fit = self.fit
-        self._check_copies()
+        self.check_copies()
         fitted, table, at = fit.at("a simulation").fitted, fit.rows, fit.maximum
         pieces = [piece for piece in at.criterion.layout.pieces if piece.codes is not None and piece.term is not None]
         if effects == "conditional" or not pieces:
@@ -101,7 +101,13 @@ class VaryingRefits:
 
         return draw
 
-    def _check_copies(self) -> None:
+    def check_copies(self) -> None:
+        """Refuse rows that stand for several observations, each of which would have a response of its own.
+
+        Raises
+        ------
+        ModelError
+        """
         w = self.model.data.weights
         if w is not None and self.model.weights_kind == "frequency" and (w[w > 0] != 1.0).any():
             raise ModelError(
