@@ -90,3 +90,15 @@ def test_many_rows_are_neither_refitted_nor_all_looked_at(data: pd.DataFrame) ->
 def test_a_mass_at_one_point_is_checked_without_refits(data: pd.DataFrame) -> None:
     found = rp.mle("tobit", "limited ~ x", data.assign(limited=np.maximum(data.t, 0.0))).check(200)
     assert "not refitted" in found["residuals"].caption and "straight: x" in found.table.index
+    assert "a probability of its own at one point cannot be drawn" in found.note and found.note in repr(found)
+    assert "cannot be drawn" in found.to_markdown()
+
+
+def test_a_note_says_why_simulated_data_are_not_refitted_and_only_then(data: pd.DataFrame) -> None:
+    def normal(y, mu, log_sigma):
+        return -0.5 * ((y - mu) * jnp.exp(-log_sigma)) ** 2 - log_sigma - 0.5 * jnp.log(2 * jnp.pi)
+
+    few = rp.mle(normal, {"mu": "t ~ x", "log_sigma": "~ 1"}, data[:100]).check(100)
+    many = rp.mle(normal, {"mu": "t ~ x", "log_sigma": "~ 1"}, data).check(1000)
+    assert few.note == "" and "not refitted" not in repr(few)
+    assert "its density would be tabulated" in many.note and "give its cdf=" in repr(many)

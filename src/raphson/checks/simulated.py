@@ -66,6 +66,7 @@ class Simulated:
     every : one of how many rows is looked at.
     labels : (n,) the names of the rows.
     effects : of the effects of each group, those of the data (L,) and of the simulated data sets (B, L).
+    why : where the model was not fitted anew, why not.
     """
 
     data: Rows
@@ -77,6 +78,7 @@ class Simulated:
     every: int
     labels: tuple[str, ...]
     effects: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    why: str = ""
 
     @property
     def n(self) -> int:

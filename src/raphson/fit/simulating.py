@@ -43,12 +43,14 @@ class Plan:
     every : one of how many rows is looked at.
     rows : the numbers of these rows, those of weight 0 left out.
     refits : whether the model is fitted anew to each data set.
+    why : where it is not, why not.
     """
 
     count: int
     every: int
     rows: np.ndarray
     refits: bool
+    why: str = ""
 
     @staticmethod
     def of(fit: Reading, n: int | None, numbers: int = 1) -> Plan:
@@ -78,13 +80,24 @@ class Plan:
         own = fit.own_refits
         # some five steps of n p² products each
         work_of_one = 5 * total * max(len(fit.state.theta), 1) ** 2 if own is None else own.work
-        refits = every == 1 and (own is not None or asked.replicates is not None) and work_of_one * LEAST <= MOST_WORK
+        why = ""
+        if every > 1:
+            why = f"of {total:,} rows one in {every} is looked at"
+        elif own is None and asked.replicates is None:
+            why = "this model is refitted one data set at a time, as with bounds, bias= or a very large design"
+        elif work_of_one * LEAST > MOST_WORK:
+            why = f"{LEAST} refits would take too long"
+        refits = not why
         if refits and n is None:
             # Of data drawn at the edge of the domain many have their maximum there too, which a batch does not find.
             follows = fit.state.follows is not None
             alone = own is not None or bool(asked.family.auxiliary) or len(fit.rows.mean) != 1 or follows
             count = int(np.clip(MOST_WORK // work_of_one, LEAST, min(count, MOST_ALONE) if alone else count))
-        return Plan(count, every, np.flatnonzero(asked.row_weight > 0)[::every], refits)
+        return Plan(count, every, np.flatnonzero(asked.row_weight > 0)[::every], refits, why)
+
+    def without_refits(self, why: str, **changes: Any) -> Plan:
+        """The plan without refits, for a reason."""
+        return replace(self, refits=False, why=why if self.refits else self.why, **changes)
 
     def thinned(self, most: int) -> Plan:
         """The plan with at most so many rows, evenly spread."""
@@ -152,6 +165,7 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
         plan.every,
         plan.labels(fit),
         {name: (own_ones, np.stack([one[name] for one in drawn])) for name, own_ones in effects.items()},
+        plan.why,
     )
 
 

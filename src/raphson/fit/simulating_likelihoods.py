@@ -75,7 +75,7 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
         plan = plan.thinned(MOST_ROWS)
     rng = np.random.default_rng(seed_or_none(seed))
     if simulate is not None:
-        return _ranked(fit, replace(plan, refits=False), simulate, rng)
+        return _ranked(fit, plan.without_refits("the data are ranked among responses of simulate="), simulate, rng)
     try:
         own = _residuals(model, model.y, fit.rows.eta, plan.rows, rng)
     except ModelError as error:
@@ -87,14 +87,18 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
         return _censored(fit, plan, own, rng)
     if not closed and plan.refits:
         fewer = plan.count if n is not None else LEAST
-        few = fewer * len(plan.rows) <= MOST_TABULATED
-        plan = replace(plan, refits=few, count=fewer if few else plan.count)
+        if fewer * len(plan.rows) <= MOST_TABULATED:
+            plan = replace(plan, count=fewer)
+        else:
+            plan = plan.without_refits(
+                f"its density would be tabulated in {fewer * len(plan.rows):,} rows; give its cdf="
+            )
     names, counts = levels_of(model.family), _are_counts(model)
     if plan.refits:
         try:
             return _refitted(fit, plan, own, names, counts, seed)
         except ModelError:  # a mass at one point, which cannot be drawn: not refitted, the residuals are still normal
-            plan = replace(plan, refits=False)
+            plan = plan.without_refits("a response with a probability of its own at one point cannot be drawn")
     residual = rng.standard_normal((plan.count, len(own)))
     y, drawn, levels = model.y[plan.rows], np.zeros((plan.count, 1)), None
     if counts or names is not None:
@@ -136,7 +140,7 @@ def _probabilities(model: Any, eta: np.ndarray, rows: np.ndarray, count: int) ->
 
 def _simulated(fit: Reading, plan: Plan, own: Rows, drawn: Rows) -> Simulated:
     ones, none = np.ones(len(plan.rows)), np.full(len(drawn.residual), np.nan)
-    return Simulated(own, drawn, ones, np.nan, none, plan.refits, plan.every, plan.labels(fit))
+    return Simulated(own, drawn, ones, np.nan, none, plan.refits, plan.every, plan.labels(fit), why=plan.why)
 
 
 def _refitted(
@@ -181,7 +185,9 @@ def _censored(fit: Reading, plan: Plan, own: np.ndarray, rng: np.random.Generato
     whole = _uncensored(model)
     # Of more rows fewer data sets, and of so many that a refit takes long none is refitted.
     plan = replace(plan, count=int(np.clip(MOST_STEPPED // len(model.y), min(LEAST, plan.count), plan.count)))
-    refits = plan.refits and len(model.y) * plan.count <= MOST_STEPPED
+    if len(model.y) * plan.count > MOST_STEPPED:
+        plan = plan.without_refits(f"{plan.count} refits of {len(model.y):,} censored rows would take too long")
+    refits = plan.refits
     part, ends = (whole, seen) if refits else (whole.subset(rows), seen[rows])
     eta = fit.rows.eta if refits else fit.rows.eta[:, rows]
     time = part.sampler(part.rows(fit.state.theta), 1.0)(rng, plan.count)
@@ -203,7 +209,6 @@ def _censored(fit: Reading, plan: Plan, own: np.ndarray, rng: np.random.Generato
     check_refits([int(kept.sum())])
     if refits:
         y, event = y[:, rows], event[:, rows]
-    plan = replace(plan, refits=refits)
     first = fit.rows.eta[0][rows]
     times = Times(
         visible(model.data.response.name),

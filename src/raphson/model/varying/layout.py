@@ -95,6 +95,15 @@ class Pairs:
     first: np.ndarray
     second: np.ndarray
 
+    @cached_property
+    def indicator(self) -> Any:
+        """(pairs, n) sparse, 1 where a row has a pair: its product with row quantities sums them over each pair."""
+        from scipy.sparse import csr_array
+
+        assert self.row is not None
+        n = len(self.row)
+        return csr_array((np.ones(n), self.row, np.arange(n + 1)), shape=(n, len(self.first))).T.tocsr()
+
     @staticmethod
     def of(one: Piece, other: Piece) -> Pairs:
         if one.codes is None and other.codes is None:
@@ -314,8 +323,7 @@ def _summed(one: Piece, other: Piece, pairs: Pairs, w: np.ndarray) -> np.ndarray
     assert row is not None
     if max(one.width, other.width) > FEW:
         wide, narrow = (one, other) if one.width >= other.width else (other, one)
-        indicator = _indicator(row, m)
-        each = [indicator @ ((w * narrow.columns[:, b])[:, None] * wide.columns) for b in range(narrow.width)]
+        each = [pairs.indicator @ ((w * narrow.columns[:, b])[:, None] * wide.columns) for b in range(narrow.width)]
         out = np.stack(each, axis=2)
         return out if wide is one else out.transpose(0, 2, 1)
     out = np.empty((m, one.width, other.width))
@@ -327,13 +335,6 @@ def _summed(one: Piece, other: Piece, pairs: Pairs, w: np.ndarray) -> np.ndarray
             else:
                 out[:, a, b] = np.bincount(row, weighted if other.constant else weighted * other.columns[:, b], m)
     return out
-
-
-def _indicator(row: np.ndarray, m: int) -> Any:
-    from scipy.sparse import csr_array
-
-    n = len(row)
-    return csr_array((np.ones(n), row, np.arange(n + 1)), shape=(n, m)).T.tocsr()
 
 
 def _form(one: Piece, other: Piece, pairs: Pairs, block: np.ndarray) -> np.ndarray:
