@@ -148,3 +148,14 @@ def test_the_path_of_a_curve_and_of_what_has_no_likelihood(responses, tmp_path):
     assert rp.load(tmp_path / "curve.json").path.equals(curve.path)
     quasi = rp.glm("poisson ~ x", responses, family="quasipoisson")
     assert math.isnan(quasi.llf) and np.isfinite(quasi.path["llf"]).all()  # the quasi-likelihood: still seen to rise
+
+
+@pytest.mark.parametrize("absent", [0, 3])
+def test_responses_of_0_alone_have_the_probability_1(absent):
+    """Zeros of a Tweedie distribution are atoms, where other perfect fits have an infinite density."""
+    x = np.random.default_rng(0).normal(size=30)
+    data = {"y": (np.arange(30) < absent).astype(float), "x": x, "w": (np.arange(30) >= absent).astype(float)}
+    with pytest.warns(rp.RankWarning, match="saturated"):
+        fit = rp.glm("y ~ x", data, family="tweedie(1.5)", weights="w")
+    assert fit.llf == 0.0 and (fit.params == -np.inf).any()
+    assert rp.glm("y ~ 1", {"y": np.ones(30)}).llf == np.inf

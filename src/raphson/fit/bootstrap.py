@@ -303,8 +303,8 @@ def _warn_of_replicates(found: Bootstrap) -> None:
     """Warn of replicates whose maximum is infinite or was not found."""
     warnings = []
     if found.n_infinite:
-        infinite = found.params.index[np.isinf(found.estimates.to_numpy()).any(axis=0)]
-        separated = any(name != "theta" for name in infinite)
+        infinite = np.isinf(found.estimates.to_numpy()).any(axis=0)
+        separated = any(some and name != "theta" for name, some in zip(found.params.index, infinite, strict=True))
         why = "their data are separated" if separated else "their counts vary no more than Poisson ones: theta = inf"
         warnings.append(
             f"{found.n_infinite} of {found.n} replicates have their maximum at infinity ({why}): these estimates count "

@@ -232,7 +232,9 @@ class Goodness:
         if phi is None:
             phi = fitted.ml_dispersion(rows)
         if phi == 0.0:
-            return math.inf  # a perfect fit, whose density is a point mass
+            # A perfect fit, whose density is a point mass; responses that are atoms then have the probability 1.
+            present = fitted.row_weight > 0
+            return 0.0 if bool(self.family.atoms(fitted.y)[present].all()) else math.inf
         return fitted.log_likelihood(rows, phi)
 
     def llf_along(self, steps: Path) -> np.ndarray:

@@ -152,8 +152,6 @@ def test_what_has_no_meaning_is_refused(counts):
         fit.robust("HC3")
     with pytest.raises(ModelError, match="clusters that have every level of 'g' as a whole"):
         _ = fit.robust("cluster", groups=np.arange(240) % 7).bse
-    with pytest.raises(ModelError, match="errors of predictions are model-based"):
-        fit.robust("cluster").predict(se=True)
     smooth = rp.glm("z ~ s(x)", counts)
     with pytest.raises(ModelError, match="this model has smooth functions alone"):
         _ = smooth.dfbetas

@@ -156,3 +156,27 @@ def test_a_likelihood_refuses_them_too():
     fit = rp.mle("student_t", "y ~ 1", {"y": [1.0, 2.0, 3.0, 5.0, 2.5, 2.2, 2.9]})
     with pytest.raises(RefusedName, match="available where coefficients vary only"):
         fit.predict(new_levels="population")
+
+
+@pytest.mark.parametrize("criterion", ["ml", "reml"])
+def test_robust_errors_are_those_of_the_estimates(criterion):
+    """With V = ZGZᵀ + φI dense: η = x'β + z'b̂(β), and the effects given β keep the model's variance."""
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=60), np.repeat(np.arange(12), 5)
+    y = 1 + x + rng.normal(size=12)[g] + rng.normal(size=60) * (1 + (g > 5))
+    plain = rp.glm("y ~ x + (1 | g)", {"y": y, "x": x, "g": g}, criterion=criterion)
+    fit, new = plain.robust("cluster", small_sample=None), {"x": [0.0, 1.0], "g": [0, 7]}
+    A, V = np.array([[1.0, 0.0], [1.0, 1.0]]), fit.cov_params().to_numpy()
+    people = fit.predict(new, se=True, effects="population")
+    np.testing.assert_allclose(people.se, np.sqrt(np.diagonal(A @ V @ A.T)), rtol=1e-9)
+    assert (fit.predict(new, se=True).fit == plain.predict(new).to_numpy()).all()
+    if criterion == "reml":
+        G, phi = plain.variances.estimate[0] ** 2, plain.dispersion
+        X, Z = np.column_stack([np.ones(60), x]), np.eye(12)[g]
+        B = G * Z.T @ np.linalg.inv(G * Z @ Z.T + phi * np.eye(60))
+        z = np.eye(12)[[0, 7]]
+        moves = A - z @ B @ X
+        variance = moves @ V @ moves.T + z @ (G * np.eye(12) - G * B @ Z) @ z.T
+        np.testing.assert_allclose(fit.predict(new, se=True).se, np.sqrt(np.diagonal(variance)), rtol=1e-6)
+    interval = fit.predict(new, interval="confidence", effects="marginal")
+    assert np.isfinite(interval).all(axis=None)

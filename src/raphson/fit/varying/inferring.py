@@ -84,7 +84,8 @@ class OfCriterion(Reading):
         """(n, n) of the joint observed information for ML; for REML given the estimated scales."""
         if self.state.cov != "cluster":
             return self.certifying
-        return self._among_all(self._sandwich)
+        p = len(self.maximum.beta)
+        return self._among_all(self.sandwich[:p, :p])
 
     @cached_property
     def certifying(self) -> np.ndarray:
@@ -96,17 +97,13 @@ class OfCriterion(Reading):
         out[np.ix_(kept, kept)] = V
         return out
 
-    @property
-    def _sandwich(self) -> np.ndarray:
-        """The covariance C (Σ s_g s_gᵀ) C of the scores of the clusters; by REML of those by β, given the scales."""
+    @cached_property
+    def sandwich(self) -> np.ndarray:
+        """C (Σ s_g s_gᵀ) C of the scores of clusters: (J, J) of all θ by ML; by REML (p, p) of β given the scales."""
         at, clusters = self.maximum, self.clusters
         assert clusters is not None
         score, p = cluster_scores(self, clusters), len(at.beta)
-        if at.criterion.restricted:
-            C, score = at.beta_cov, score[:, :p]
-        else:
-            C = at.cov
-        moved = score @ C[:, :p]
+        moved = score[:, :p] @ at.beta_cov if at.criterion.restricted else score @ at.cov
         factor = small_sample_factor(self.state.small_sample, len(score), self.nobs, p)
         return factor * moved.T @ moved
 

@@ -158,7 +158,7 @@ class VaryingLikelihoodReading(VaryingReading, LikelihoodReading):
         m = rows[0].X.shape[0]
         terms = self._terms(dict(zip(parts, rows, strict=True)), population)
         check_levels(terms, asked)
-        predictor, criterion = VaryingPredictor(self.maximum, self.family, 1.0), self.maximum.criterion
+        predictor, criterion = VaryingPredictor(self.maximum, self.family, 1.0, self.robustly), self.maximum.criterion
         kept, start, designs = ~self.state.aliased[: self.n], 0, []
         for made in rows:
             width = made.X.shape[1]

@@ -4,12 +4,13 @@ A predictor is x'β + z'b, with the modes b̂. Its variance is
 
 * for REML aᵀH⁻¹a with a = ∂η/∂(β, u): the scales are held, as is usual for smooth functions;
 * for ML zᵀΛH_u⁻¹Λᵀz + gᵀCg, with g the total derivative of x'β + z'b̂(θ) by θ and C the inverse of the exact Hessian;
+* with a robust covariance of the estimates, that in place of C, or of the block of H⁻¹ of β;
 * for a level that the fit did not have, whose effect is 0 on average, zᵀΛΛᵀz besides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,13 @@ class VaryingPredictor:
     at : the criterion at its maximum.
     family : with its auxiliary parameters at their estimates.
     dispersion : φ̂.
+    robust : gives the covariance of θ by ML, or of β by REML, in place of the model's.
     """
 
     at: AtMaximum
     family: Distribution
     dispersion: float
+    robust: Callable[[], np.ndarray] | None = None
 
     def predict(
         self,
@@ -151,6 +154,10 @@ class VaryingPredictor:
         assert found is not None
         return found
 
+    @cached_property
+    def _robust(self) -> np.ndarray | None:
+        return None if self.robust is None else self.robust()
+
     def _of_known(self, X: np.ndarray, terms: Sequence[VaryingTerm | None]) -> np.ndarray:
         return self.form(self.moves(X, terms))
 
@@ -174,13 +181,22 @@ class VaryingPredictor:
         return np.hstack([g, own])
 
     def form(self, moves: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
-        """(n,) the variances that belong to :meth:`moves` or to sums of them; covariances with others."""
-        at, others = self.at, moves if others is None else others
+        """(n,) the variances that belong to :meth:`moves` or to sums of them; covariances with others.
+
+        A robust covariance is that of the estimates; the effects given these keep the variance that the model has.
+        """
+        at, others, robust = self.at, moves if others is None else others, self._robust
         if at.criterion.restricted:
-            return self._joint.covariance(moves, others)
+            total = self._joint.covariance(moves, others)
+            if robust is None:
+                return total
+            # H⁻¹ of v = (β, u) is that of u given β, and M V_β Mᵀ with M = ∂v/∂β = [H⁻¹]_·β V_β⁻¹ along the mode.
+            units = np.eye(at.criterion.layout.size)[:, at.criterion.layout.place_of_fixed]
+            along = np.linalg.solve(at.beta_cov, self._joint.factor.solve(units).T).T
+            return total + np.einsum("ij,jk,ik->i", moves @ along, robust - at.beta_cov, others @ along)
         (g, own), (h, other) = (np.split(one, [at.criterion.n_params], axis=1) for one in (moves, others))
         solved = at.spot.mode.factor.solve(np.ascontiguousarray(other.T))
-        return np.einsum("im,mi->i", own, solved) + np.einsum("ij,jk,ik->i", g, at.cov, h)
+        return np.einsum("im,mi->i", own, solved) + np.einsum("ij,jk,ik->i", g, at.cov if robust is None else robust, h)
 
 
 @dataclass(frozen=True, eq=False)

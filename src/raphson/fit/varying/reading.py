@@ -258,11 +258,6 @@ class VaryingReading(OfCriterion):
             raise ModelError(
                 "function: expected None, as this fit is not of a likelihood; transform the result of predict()"
             )
-        if asked.uncertain and self.state.cov != "model":
-            raise ModelError(
-                "se: errors of predictions are model-based where coefficients vary; predict from the fit itself, not "
-                "from fit.robust()"
-            )
         schema = self.state.schema
         assert isinstance(schema, FormulaSchema)
         absent, population = None, asked.effects == "population"
@@ -306,7 +301,12 @@ class VaryingReading(OfCriterion):
 
     @cached_property
     def _predictor(self) -> VaryingPredictor:
-        return VaryingPredictor(self.maximum, self.family, self.dispersion)
+        return VaryingPredictor(self.maximum, self.family, self.dispersion, self.robustly)
+
+    @property
+    def robustly(self) -> Callable[[], np.ndarray] | None:
+        """What gives predictions their covariance of the estimates; None for the model's."""
+        return (lambda: self.sandwich) if self.state.cov == "cluster" else None
 
     def _read(self, X: Any, by_label: Mapping[str, VaryingTerm]) -> tuple[np.ndarray, list[VaryingTerm | None]]:
         """The columns of β and the terms, in the order of the fit, of rows that were read."""

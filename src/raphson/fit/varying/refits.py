@@ -112,7 +112,8 @@ class VaryingRefits:
         if w is not None and self.model.weights_kind == "frequency" and (w[w > 0] != 1.0).any():
             raise ModelError(
                 "weights: expected rows that stand for one observation each where responses are drawn from a fit whose "
-                "coefficients vary; got frequency weights. Repeat the rows that many times, and fit without weights"
+                "coefficients vary; got frequency weights, and the copies of a row would have different responses. "
+                "Repeat the rows that many times, and fit without weights"
             )
 
     # -- refits --------------------------------------------------------------------------------------------------

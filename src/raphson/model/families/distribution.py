@@ -166,6 +166,10 @@ class Distribution:
         """
         return self._over_weights(self.log_base, y, weight, size, dispersion, weights_kind)
 
+    def atoms(self, y: np.ndarray) -> np.ndarray:
+        """(n,) mask of the responses that have a probability of their own in a family whose others have densities."""
+        return np.zeros(np.shape(y), dtype=bool)
+
     def log_saturated(
         self,
         y: np.ndarray,

@@ -77,6 +77,10 @@ class Tweedie(PositiveMean):
         # For a response of 0 the slope of the log density, -mu^(1 - power), is infinite at mean 0.
         return np.zeros(np.shape(y), dtype=bool)
 
+    def atoms(self, y: np.ndarray) -> np.ndarray:
+        # No jumps have the probability exp(-mu^(2-p) / ((2-p) phi)), at most 1.
+        return (np.asarray(y) == 0) & (1 < self.power < 2)
+
     # --- traced ---------------------------------------------------------------------------------
 
     def inside(self, eta: Array) -> Array:
@@ -185,8 +189,9 @@ class Tweedie(PositiveMean):
             return float("nan")
         y, mean = np.asarray(y, dtype=np.float64), np.asarray(mean, dtype=np.float64)
         weight = np.ones_like(y) if weight is None else np.asarray(weight, dtype=np.float64)
-        value = _host_value(y, mean, p)
-        return self.dispersion_of(-2.0 * float(np.sum(weight * value)), y, weight, weights_kind)
+        there = weight > 0  # other rows may have an infinite value, of which 0 times is no number
+        value = _host_value(y[there], mean[there], p)
+        return self.dispersion_of(-2.0 * float(np.sum(weight[there] * value)), y, weight, weights_kind)
 
     def dispersion_of(self, deviance: float, y: np.ndarray, weight: np.ndarray, weights_kind: str) -> float:
         from scipy.optimize import minimize_scalar

@@ -218,10 +218,10 @@ class IntegralDerivatives(Derivatives):
         for k in range(self.u.shape[1]):
             rows, share, u = self._inside(k, 3), self.shares[:, k], self.u[:, k]
             own, at, f1, f2 = share[self.codes], u[self.codes], rows.score[0], -rows.weight[0, 0]
-            f1t = -rows.weight[0, 1] if groups.tau else None
+            f1t = -rows.weight[0, 1] if groups.tau else np.zeros(n)
             moved = nodes.mode + (u - v)[:, None] * nodes.log_width  # u_j
             lu, luu = groups.sum(f1 * slope) - u, groups.sum(f2 * slope * slope) - 1.0
-            luj = groups.by_theta(f2 * slope, f1 * z, f1t * slope if groups.tau else None, u)
+            luj = groups.by_theta(f2 * slope, f1 * z, f1t * slope, u)
             total = groups.by_theta(f1, None, rows.each_tau, u) + lu[:, None] * moved
             mean += share[:, None] * total
             mixed = (share[:, None] * luj).T @ moved
