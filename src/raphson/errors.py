@@ -94,6 +94,7 @@ EXTRAS = {
     "cluster": "cloudpickle and Dask",
     "shell": "shtab",
     "arviz": "arviz",
+    "tables": "great-tables",
 }
 """Optional dependencies: the names in ``pip install "raphson[...]"``, and the package that each installs."""
 

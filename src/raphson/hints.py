@@ -69,6 +69,8 @@ _FIT = {
     "np.exp(fit.params) and np.exp(fit.conf_int())": "odds_ratio odds_ratios exp_params hazard_ratio hazard_ratios "
     "rate_ratios incidence_rate_ratios irr",
     "fit.summary()": "fit_report summary2 params_table report_fit display summary_frame summary_table pretty_print",
+    "fit.summary().to_markdown(), to_latex() or to_great_tables()": "to_markdown to_latex to_great_tables as_latex "
+    "as_text stargazer modelsummary",
     "fit.tidy()": "to_dataframe to_frame to_pandas table coefficient_table coef_table as_dataframe get_table",
     "fit.glance()": "info stats statistics",
     "fit.save(path)": "pickle to_pickle to_json dump remove_data save_model dumps",

@@ -24,6 +24,11 @@ def test_every_colour_becomes_a_variable() -> None:
     assert themed(" ".join(LIGHT.values())) == " ".join(f"var(--{role})" for role in LIGHT)
 
 
+def test_a_notebook_shows_the_axes_that_a_plot_returns() -> None:
+    """The last line of a cell is shown by its own picture; pyplot, which would show the figure, does not manage it."""
+    assert axes_or_new(None)._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
 def test_axes_that_are_given_are_used() -> None:
     axes = axes_or_new(None)
     assert axes_or_new(axes) is axes

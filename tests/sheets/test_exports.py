@@ -53,7 +53,7 @@ def test_latex_has_a_row_each_and_letters_are_escaped():
 
 def test_without_great_tables_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "great_tables", None)
-    with pytest.raises(RaphsonError, match="pip install great-tables"):
+    with pytest.raises(RaphsonError, match=r"needs great-tables: pip install \"raphson\[tables\]\""):
         SHEET.to_great_tables()
 
 

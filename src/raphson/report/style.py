@@ -7,7 +7,7 @@ the picture follows the page's light or dark theme (:func:`themed`).
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from raphson.errors import Needs
 
@@ -91,17 +91,26 @@ def axes_or_new(ax: Axes | None) -> Axes:
 
 @cache
 def _figure_class() -> type[Figure]:
-    # A notebook shows a figure that pyplot does not manage only if it has a _repr_png_.
+    # A notebook shows a figure that pyplot does not manage only if it has a _repr_png_. What plots return are axes, and
+    # the last line of a cell is what it shows, so that they have one too.
     from io import BytesIO
 
     with Needs("plot", "a plot"):
+        from matplotlib.axes import Axes
         from matplotlib.figure import Figure
+
+    class NotebookAxes(Axes):
+        def _repr_png_(self) -> bytes:
+            return cast(NotebookFigure, self.figure)._repr_png_()
 
     class NotebookFigure(Figure):
         def _repr_png_(self) -> bytes:
             image = BytesIO()
             self.savefig(image, format="png", dpi=110)
             return image.getvalue()
+
+        def add_subplot(self, *args: Any, **options: Any) -> Axes:
+            return super().add_subplot(*args, **{"axes_class": NotebookAxes} | options)
 
     return NotebookFigure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from raphson.errors import RaphsonError
+from raphson.errors import Needs
 
 if TYPE_CHECKING:
     from raphson.sheets.sheet import Grid, Sheet
@@ -101,13 +101,8 @@ def _escaped(text: str) -> str:
 
 def great_table(sheet: Sheet) -> Any:
     """The last table of a sheet for great_tables, with the title, and the notes below."""
-    try:
+    with Needs("tables", "to_great_tables(), other than to_markdown() and to_latex(),"):
         from great_tables import GT  # pyright: ignore[reportMissingImports] - it is optional
-    except ImportError as error:
-        raise RaphsonError(
-            f"to_great_tables needs the package great_tables: pip install great-tables ({error}). to_markdown() and "
-            "to_latex() need none"
-        ) from error
     import pandas as pd
 
     grid = sheet.grids[-1]
