@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,16 @@ def test_a_name_like_an_address_is_left_to_the_kind_that_is_registered(
         rp.glm("y ~ x", "store://others", family="poisson")
     frame.to_csv(tmp_path / "rows.csv", index=False)
     assert sources.streamed(tmp_path / "rows.csv") is None  # small, and so read at once
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process cannot be set here")
+def test_a_file_is_the_same_in_another_time_zone(tmp_path, monkeypatch):
+    pd.DataFrame({"x": np.arange(10.0)}).to_parquet(tmp_path / "a.parquet")
+    found = []
+    for zone in ("UTC", "Asia/Tokyo"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        found.append(rp.stream(tmp_path / "a.parquet").identity)
+    monkeypatch.undo()
+    time.tzset()
+    assert found[0] == found[1] and found[0]["files"][0]["time of change"].endswith(" UTC")

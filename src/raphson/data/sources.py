@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -118,9 +118,12 @@ class Source:
 
 
 def _file(name: str, size: int, changed: int | None) -> dict[str, Any]:
-    """What tells a file from others: its name, size, and time of the last change to the nanosecond."""
+    """What tells a file from others: its name, size, and time of the last change to the nanosecond.
+
+    The time is in UTC, as a fit may go on in a process with another time zone.
+    """
     seconds, rest = divmod(changed or 0, 10**9)
-    time = f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}.{rest:09d}"
+    time = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{rest:09d} UTC"
     return {"name": name, "size in bytes": size, "time of change": None if changed is None else time}
 
 
