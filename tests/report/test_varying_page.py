@@ -10,6 +10,7 @@ import pytest
 import raphson as rp
 from raphson.report import varying_page
 from raphson.report.headline import effects_headline
+from raphson.report.html import _call
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,17 @@ def test_scales_of_smooth_functions_take_no_profiles(data, tmp_path, monkeypatch
     assert asked == []  # twelve of them took 40 s
     page(rp.glm("y ~ s(x) + (1 | herd)", data), tmp_path)
     assert len(asked) == 1
+
+
+def test_the_call_makes_the_same_fit(data):
+    yes = data.assign(yes=(data.y > data.y.median()).astype(int))
+    for options in ({"criterion": "reml"}, {"criterion": "ml", "quadrature": 7}, {"criterion": "ml"}):
+        fit = rp.glm("yes ~ z + (1 | herd)", yes, family="binomial", **options)
+        assert eval(_call(fit), {"rp": rp, "data": yes}).llf == fit.llf
+    made = SimpleNamespace(
+        formula="y ~ x",
+        formulas={"mu": "y ~ x"},
+        family=SimpleNamespace(name="f"),
+        inputs={"criterion": "REML (Laplace)"},
+    )
+    assert _call(made) == "rp.mle('f', {'mu': 'y ~ x'}, data, criterion='reml')"

@@ -35,6 +35,7 @@ def simulated_ratio(fit: Reading, smaller: Reading, df: int, text: str, n: int, 
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < FEWEST:
         raise ModelError(f"bootstrap: expected a whole number of data sets, at least {FEWEST}, or 0; got {n!r}")
     for one in (fit, smaller):
+        one.check_name("bootstrap")
         if one.state.infinite.any() or not one.converged:
             raise ModelError(
                 "bootstrap: expected fits with finite maxima, from which data can be drawn; one of them ended with "

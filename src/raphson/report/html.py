@@ -414,14 +414,21 @@ def _call(fit: Any) -> str:
     formula = fit.formula
     if formula is None:
         return f"# of arrays\n{visible(fit.title)}"
+    how = _how(fit)
     formulas = getattr(fit, "formulas", None)
     if formulas is not None:
-        return f"rp.mle({fit.family.name!r}, {formulas!r}, data, method={fit.method!r})"
+        return f"rp.mle({fit.family.name!r}, {formulas!r}, data, {how})"
     if not fit.identified:
         return f"rp.network({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"
     if fit.covariates is not None or not fit.linear:
         return f"rp.nls({formula!r}, data, method={fit.method!r})"
-    criterion = getattr(fit, "inputs", {}).get("criterion", "")
-    if criterion:
-        return f"rp.glm({formula!r}, data, family={fit.family.name!r}, criterion={criterion.split()[0].lower()!r})"
-    return f"rp.glm({formula!r}, data, family={fit.family.name!r}, method={fit.method!r})"
+    return f"rp.glm({formula!r}, data, family={fit.family.name!r}, {how})"
+
+
+def _how(fit: Any) -> str:
+    """The method, or what is maximised where coefficients vary: "ML (25 nodes)" is the likelihood by quadrature."""
+    name, _, by = getattr(fit, "inputs", {}).get("criterion", "").partition(" ")
+    if not name:
+        return f"method={fit.method!r}"
+    nodes = by.strip("()").partition(" nodes")
+    return f"criterion={name.lower()!r}" + (f", quadrature={nodes[0]}" if nodes[1] else "")
