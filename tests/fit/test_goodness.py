@@ -159,3 +159,47 @@ def test_responses_of_0_alone_have_the_probability_1(absent):
         fit = rp.glm("y ~ x", data, family="tweedie(1.5)", weights="w")
     assert fit.llf == 0.0 and (fit.params == -np.inf).any()
     assert rp.glm("y ~ 1", {"y": np.ones(30)}).llf == np.inf
+
+
+X = np.linspace(0.1, 4, 30)
+NOISE = 0.05 * np.random.default_rng(0).normal(size=30)
+CURVES = {"x": X, "up": 1 + 3 * np.exp(-X) + NOISE, "mm": 2 * X / (1 + X) + NOISE, "w": 0.5 + np.arange(30) % 3}
+START = {"a": 1.0, "b": 2.0, "k": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("up ~ a + b*exp(-k*x)", {"start": START}),
+        ("up ~ a + b*exp(-k*x)", {"start": START, "weights": "w"}),
+        # the constant is the sum of two derivatives: of s and 1 - s
+        ("up ~ a*exp(-k*x) + b*(1 - exp(-k*x))", {"start": {"a": 4.0, "b": 1.0, "k": 0.8}, "weights": "w"}),
+    ],
+)
+def test_a_curve_that_contains_a_constant_has_r_squared(formula, options, tmp_path):
+    fit = rp.nls(formula, CURVES, **options)
+    w = CURVES["w"] if "weights" in options else np.ones(30)
+    y = CURVES["up"]
+    expected = 1 - fit.rss / np.sum(w * (y - np.average(y, weights=w)) ** 2)
+    assert fit._reading.r_squared == pytest.approx(expected, rel=1e-12)
+    assert f"R-squared       {expected:.4f}" in str(fit.summary())
+    fit.save(tmp_path / "fit.json")
+    assert str(rp.load(tmp_path / "fit.json").summary()) == str(fit.summary())
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("mm ~ a*x/(k + x)", {"start": {"a": 1.0, "k": 1.0}}),
+        ("up ~ b*exp(-k*x)", {"start": {"b": 2.0, "k": 0.8}}),
+        ("up ~ a + b*exp(-k*x)", {"start": START, "loss": "huber"}),
+    ],
+)
+def test_a_curve_without_a_constant_has_no_r_squared(formula, options):
+    fit = rp.nls(formula, CURVES, **options)
+    assert math.isnan(fit._reading.r_squared) and "R-squared" not in str(fit.summary())
+
+
+def test_a_bound_takes_the_constant_out_of_a_curve():
+    held = rp.nls("up ~ a + b*exp(-k*x)", CURVES, start=START | {"a": 2.0}, bounds={"a": (1.5, 3.0)})
+    assert math.isnan(held._reading.r_squared)

@@ -40,6 +40,7 @@ def stored(reading: Reading) -> dict[str, Any]:
     """The entries of a model with coefficients; the auxiliary parameters are stored with the family."""
     state, n = reading.state, reading.n
     body = {name: getattr(reading, name.lstrip("_")) for name in NUMBERS if name not in ("distance", "_floor", "rss")}
+    body["r_squared"] = math.nan if reading.linear else reading.r_squared
     body["rss"] = None if "rss" in reading.refused else reading.rss
     for name in ("_theta", "_infinite", "_direction", "_follows"):
         values = getattr(state, name.lstrip("_"))
@@ -101,6 +102,7 @@ def restored(
         saved={name.lstrip("_"): value for name, value in numbers.items() if name not in ("distance", "_floor")}
         | {name.lstrip("_"): covariance(body[name], n, name) for name in ("_reduced_cov", "_certifying")}
         | {name: body[name] for name in ("message", "remarks", "has_intercept")}
+        | {"r_squared": number(body.get("r_squared", math.nan), "r_squared")}  # older files lack it
         | {"informations": _informations(body["information"], n)},
     )
 

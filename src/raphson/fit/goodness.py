@@ -304,6 +304,23 @@ class Goodness:
         return self._here("rss").fitted.sum_of_squares(self.rows)
 
     @cached_property
+    def r_squared(self) -> float:
+        """R² = 1 − RSS/TSS of a curve, TSS being the weighted sum of squares about the weighted mean; else NaN.
+
+        It is the share of the variance that a curve explains only if the mean alone is a curve of the model, so that
+        RSS ≤ TSS: to first order, if a combination of the derivatives by the parameters is constant, as of
+        ``a + b*exp(-k*x)``. For others, such as ``vmax*x/(k + x)``, nothing holds it above 0 and it is NaN (Kvålseth
+        1985, Am. Stat. 39, 279), as it is for robust losses, streamed rows and parameters that are not determined.
+        """
+        at, state = self._here("r_squared"), self.state
+        if state.predictor.linear or self.family.name != "gaussian" or not at.fitted.by_rows or not self.df_resid > 0:
+            return math.nan
+        if state.undetermined.any() or not at.fitted.holds_constant(state.theta, state.free[: self.n]):
+            return math.nan
+        total = self.null_deviance
+        return 1.0 - self.rss / total if total > 0 else math.nan
+
+    @cached_property
     def residual_sd(self) -> float:
         """√(rss/df_resid)."""
         return math.sqrt(self.rss / self.df_resid) if self.df_resid > 0 else math.nan

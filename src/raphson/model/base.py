@@ -139,6 +139,11 @@ class Model(Problem):
         """(n,) or (K, n) the offsets that were given; None without."""
         return self.data.offset
 
+    def holds_constant(self, theta: np.ndarray, free: np.ndarray) -> bool:
+        """Whether a constant can be added to the mean at θ, to first order, by moving the free parameters."""
+        del theta, free
+        return bool(self.data.has_intercept)
+
     @property
     def matrices(self) -> tuple[Any, ...]:
         """The distinct designs, each of n rows."""

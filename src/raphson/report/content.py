@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from raphson.errors import visible
+from raphson.errors import RaphsonError, visible
 from raphson.model.bias.reduction import described
 from raphson.report.ratios import ratio_digits, ratio_name
 from raphson.report.tables import tidy
@@ -118,8 +118,21 @@ def explained(fit: Any) -> float:
     return 1.0 - own / null if null > 0 else math.nan
 
 
+def r_squared(fit: Any) -> float:
+    """R² of a curve, where its model contains a constant mean; else NaN."""
+    if "rss" not in fit.measures:
+        return math.nan
+    try:
+        return float(getattr(getattr(fit, "_reading", fit), "r_squared", math.nan))
+    except RaphsonError:  # the data have changed since the fit: the rest of the summary still holds
+        return math.nan
+
+
 def _explained(fit: Any) -> list[tuple[str, str]]:
     share = explained(fit)
+    of_curve = r_squared(fit)
+    if math.isfinite(of_curve):
+        return [("R-squared", f"{of_curve:.4f}")]
     label = (
         "R-squared" if fit.family.name == "gaussian" and getattr(fit, "has_intercept", True) else "Deviance explained"
     )

@@ -293,6 +293,9 @@ def _facts(fit: Any, varies: varying_page.Varies | None = None) -> str:
         pairs.append(("Deviance explained", f"{figures(100 * explained)}%", ""))
     if fit.use_t and math.isfinite(fit.dispersion):
         pairs.append(("Dispersion", figures(fit.dispersion, 3), "estimated"))
+    r_squared = content.r_squared(fit)
+    if math.isfinite(r_squared):
+        pairs.append(("R²", figures(r_squared, 4), "about the mean"))
     if "residual_sd" in fit.measures and math.isfinite(fit.residual_sd):
         pairs.append(("Residual SD", figures(fit.residual_sd, 3), f"{figures(fit.df_resid, 4)} df"))
     if fit.theta is not None:

@@ -70,6 +70,9 @@ PROBES = 8
 full somewhere, it is at almost every point of an analytic curve, so that one point would do; the others are for those
 at which the curve is not finite, or a part of it vanishes in double precision."""
 
+CONSTANT = 1e-6
+"""Relative distance of the constant from the span of the derivatives up to which a curve is said to contain it."""
+
 UNSEEN = 1e-26
 """Share of Σ y² below which sums of squares differ only by rounding. Residuals are then 10⁻¹³ of the responses, some
 500 times their spacing."""
@@ -167,6 +170,17 @@ class NonlinearModel(Model):
 
     def designs(self, theta: np.ndarray) -> list[Any]:
         return self.curve.designs(self.data.X, self.blocks, theta)
+
+    def holds_constant(self, theta: np.ndarray, free: np.ndarray) -> bool:
+        # The distance of 1 from the span of the derivatives J, both of the rows that count: ‖(I − QQᵀ)√w‖/‖√w‖. The
+        # derivatives of a function that is only known by its values have some eight digits.
+        root = np.sqrt(self.row_weight)
+        J = root[:, None] * self.designs(theta)[0][:, free]
+        lengths = np.sqrt(column_squares(J))
+        if not np.isfinite(lengths).all() or not (lengths > 0).all() or not lengths.size:
+            return False
+        Q = np.linalg.qr(J / lengths)[0]
+        return bool(np.linalg.norm(root - Q @ (Q.T @ root)) <= CONSTANT * np.linalg.norm(root))
 
     @cached_property
     def replicates(self) -> CurveReplicates | None:
