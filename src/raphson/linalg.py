@@ -29,6 +29,14 @@ from raphson.lapack import dpotrf, dtrcon, dtrtri, dtrtrs
 ALIASED = 1e-12
 """A column (scaled to length 1) is aliased if its residual on the earlier columns is shorter than this."""
 
+ROUNDED = 32 * 2.0**-52
+"""It is aliased too if that residual is shorter than this times the multiples of earlier columns that add up to the
+rest, whose numbers are rounded to half an ε, and of which a triangle loses some more."""
+
+STEEP = 1e-7
+"""Residuals of columns, scaled to length 1, from which on such multiples are not looked at: all are longer than their
+rounding then."""
+
 SINGULAR = 1e-12
 """A direction is undetermined if a matrix with a unit diagonal has an eigenvalue or squared pivot below this."""
 
@@ -266,8 +274,41 @@ def column_squares(A: np.ndarray) -> np.ndarray:
 
 
 def independent(R: np.ndarray) -> np.ndarray:
-    """Mask of the columns of an upper triangle (m, p), m ≥ p, that are not combinations of earlier ones."""
-    return np.abs(R.diagonal()) > ALIASED * np.sqrt(column_squares(R))
+    """Mask of the columns of an upper triangle (m, p), m ≥ p, that are not combinations of earlier ones.
+
+    Examples
+    --------
+    >>> x, z = np.random.default_rng(0).normal(size=(2, 50))
+    >>> independent(np.linalg.qr(np.column_stack([1e6 * x + z, x, z]), mode="r")).tolist()
+    [True, True, False]
+    """
+    return first_pivots(R) > least_pivots(R, np.sqrt(column_squares(R)))
+
+
+def first_pivots(R: np.ndarray) -> np.ndarray:
+    """(p,) the residuals of the columns of an upper triangle (m, p) on earlier ones; 0 of those below its rows."""
+    out = np.zeros(R.shape[1])
+    diagonal = np.abs(R.diagonal())
+    out[: len(diagonal)] = diagonal
+    return out
+
+
+def least_pivots(R: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(p,) the residuals, of the first p columns of an upper triangle, from which down a column is aliased.
+
+    With Rc = r_j the column is Σ c_k x_k, and the numbers of the x_k are rounded. Up to the first column that is
+    aliased by its length alone: those after it are judged without it.
+    """
+    least = ALIASED * lengths
+    pivots = first_pivots(R)[: len(lengths)]
+    if (pivots > STEEP * lengths).all():
+        return least
+    for j in range(1, min(len(lengths), len(R))):
+        if not pivots[j - 1] > least[j - 1]:
+            break
+        c = dtrtrs(np.asfortranarray(R[:j, :j]), R[:j, j])[0]
+        least[j] = max(least[j], ROUNDED * float(np.abs(c) @ lengths[:j]))
+    return least
 
 
 def all_independent(R: np.ndarray, lengths: np.ndarray) -> bool:
@@ -280,4 +321,6 @@ def all_independent(R: np.ndarray, lengths: np.ndarray) -> bool:
     if len(R) < len(lengths):
         return False
     pivots = zip(R.diagonal().tolist(), lengths.tolist(), strict=False)
-    return all([abs(pivot) > ALIASED * length for pivot, length in pivots])
+    if all([abs(pivot) > STEEP * length for pivot, length in pivots]):
+        return True
+    return bool((first_pivots(R)[: len(lengths)] > least_pivots(R, lengths)).all())

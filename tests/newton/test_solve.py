@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import raphson as rp
+from raphson.linalg import independent
 from raphson.model.objective import Gram, Root
 from raphson.newton.solve import conjugate_gradients, direction, factorise
 
@@ -168,3 +170,21 @@ def test_a_matrix_is_factored_once(monkeypatch):
     damped = solve.direction(part, np.array([1.0, 2.0]), every, damping=1.0)
     np.testing.assert_allclose(damped.step, np.linalg.solve([[8.0, 2.0], [2.0, 6.0]], [1.0, 2.0]), rtol=1e-14)
     assert solve.factorise(part, np.array([True, False])).root.shape == (1, 1) and made == [2, 2, 1]
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e6, 1e8])
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_a_combination_is_known_by_the_rounding_of_what_it_is_made_of(family, scale):
+    """z = xz − scale·x up to the last digit of xz, which is more than that of z."""
+    own = np.random.default_rng(0)
+    x, z = own.normal(size=(2, 60))
+    y = own.poisson(np.exp(0.3 * x + 0.3 * z))
+    data = {"y": y, "x": x, "z": z, "xz": scale * x + z}
+    fit = rp.glm("y ~ xz + x + z", data, family=family)
+    assert fit.converged and list(fit.params.index[fit.params.isna()]) == ["z"]
+    assert fit.llf == pytest.approx(rp.glm("y ~ x + z", data, family=family).llf, rel=1e-9)
+
+
+def test_polynomials_are_no_combinations():
+    powers = np.linspace(-8.8, -3.1, 82)[:, None] ** np.arange(11)
+    assert independent(np.linalg.qr(powers, mode="r")).all()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from raphson.lapack import dpotrf, dtrtri, dtrtrs
-from raphson.linalg import ALIASED, Factor, all_independent, cholesky, column_squares
+from raphson.linalg import Factor, all_independent, cholesky, column_squares, first_pivots, least_pivots
 from raphson.model.few_rows import MOST_COLUMNS
 from raphson.model.objective import Gram, Root, projected, triangularised
 from raphson.numeric import EPSILON
@@ -116,10 +116,8 @@ def _independent(triangle: np.ndarray, kept: np.ndarray, lengths: np.ndarray) ->
         T = triangle
         if not kept.all() or triangle.shape[0] < triangle.shape[1] - 1:
             T = triangularised(triangle[:, np.append(indices, triangle.shape[1] - 1)])
-        pivots = np.zeros(len(indices))
-        diagonal = np.abs(T.diagonal()[: len(indices)])
-        pivots[: len(diagonal)] = diagonal
-        small = np.flatnonzero(pivots < ALIASED * lengths[indices])
+        pivots, own = first_pivots(T)[: len(indices)], lengths[indices]
+        small = np.flatnonzero(pivots < least_pivots(T, own))
         if not len(small):
             return T, kept
         kept[indices[small[0]]] = False
