@@ -323,3 +323,16 @@ def test_what_is_not_there_is_refused(fitted, name):
     with pytest.raises(RefusedName, match="not available"):
         member = getattr(fitted, name)
         member()
+
+
+@pytest.mark.parametrize("term", ["s(x, z)", "te(x, z)"])
+def test_a_named_density_has_surfaces(term):
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(2, 150))
+    y = rng.gamma(3, np.exp(0.3 * np.sin(2 * x) + 0.2 * z) / 3)
+    formulas = {"log_mean": f"y ~ {term}", "log_shape": "~ 1"}
+    fit = rp.mle("gamma", formulas, {"y": y, "x": x, "z": z}, columns={"event": 1})
+    assert fit.converged and list(fit.smooths.term) == [f"log_mean:{term}"]
+    other = rp.glm(f"y ~ {term}", {"y": y, "x": x, "z": z}, family=rp.families.Gamma(link="log"))
+    mean = np.exp(fit.predict({"x": x[:9], "z": z[:9]}, kind="link")["log_mean"])
+    assert mean.to_numpy() == pytest.approx(other.predict({"x": x[:9], "z": z[:9]}).to_numpy(), rel=0.02)

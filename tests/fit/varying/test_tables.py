@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import raphson as rp
+from raphson.fit.varying.profiles import Line
 from raphson.fit.varying.tables import random_effects, variances
+
+
+def test_an_end_that_is_not_found_has_its_reason_told(at_maximum, monkeypatch):
+    monkeypatch.setattr(Line, "end", lambda self, side, outside=None: np.nan)
+    monkeypatch.setattr(Line, "near", lambda self, side: None)
+    with pytest.warns(rp.ConvergenceWarning, match=r"upper end of the interval of sd Intercept \| Subject is NaN"):
+        assert variances(at_maximum("sleepstudy_corr")[1]).upper.isna()[0]
 
 
 def test_standard_deviations_and_correlations(at_maximum, reference):

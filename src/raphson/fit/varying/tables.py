@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from raphson.errors import ConvergenceWarning, warn_user
 from raphson.fit.varying.profiles import Profiles
 from raphson.model.varying.joint import Joint, of_groups_alone
 from raphson.model.varying.results import AtMaximum, Reported
@@ -41,6 +42,8 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool | Literal["grou
         profiled = at.criterion.terms[one.term].codes is not None if profiles == "groups" else profiles
         interval = ends.of(one) if profiled else _wald(one, error, ends.reach)
         rows.append((*named(at, one), one.kind, one.estimate, error, *interval))
+        if profiled and not math.isnan(one.estimate):
+            _tell_of_lost(rows[-1], interval)
     density = at.criterion.density
     if density.scaled and density.family.name == "gaussian":
         half = 0.5 * float(at.theta[-1])  # τ is log σ²
@@ -48,6 +51,18 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool | Literal["grou
         low, high = ends.residual() if profiles else (math.exp(half - s * error) for s in (ends.reach, -ends.reach))
         rows.append((RESIDUAL, "", "sd", math.exp(half), math.exp(half) * error, low, high))
     return pd.DataFrame(rows, columns=["group", "term", "kind", "estimate", "std_error", "lower", "upper"])
+
+
+def _tell_of_lost(row: tuple[str, str, str, float, float, float, float], interval: tuple[float, float]) -> None:
+    """Warn of the ends that a profile did not lead to."""
+    lost = [name for name, end in zip(("lower", "upper"), interval, strict=True) if math.isnan(end)]
+    if lost:
+        group, effect, kind, *_ = row
+        warn_user(
+            f"variances: the {' and '.join(lost)} end of the interval of {kind} {effect} | {group} is NaN, as the "
+            "iteration found no maximum on the way there: the data say too little of it; see bootstrap()",
+            ConvergenceWarning,
+        )
 
 
 def named(at: AtMaximum, one: Reported) -> tuple[str, str]:
