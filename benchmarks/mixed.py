@@ -1,7 +1,7 @@
-"""Mixed models and smooth terms: six fits beside statsmodels' MixedLM where it can do them, on simulated data.
+"""Mixed models and smooth terms: seven fits beside statsmodels' MixedLM where it can do them, on simulated data.
 
 The data have the shapes of InstEval and VerbAgg of R's lme4, of counts with slopes that vary, of four smooth functions,
-and of random intercepts in few groups and in many.
+of random intercepts in few groups and in many, and of many groups nested in many.
 """
 
 from __future__ import annotations
@@ -62,6 +62,14 @@ eta = -0.3 + 0.5 * x + 0.8 * rng.normal(size=groups)[g]
 data = pd.DataFrame({{"y": y, "x": x, "g": g}})
 """
 
+NESTED = """
+n, inner, outer = 200_000, 50_000, 5_000
+b, x = rng.integers(0, inner, n), rng.normal(size=n)
+a = b % outer
+y = rng.poisson(np.exp(-0.2 + 0.3 * x + 0.5 * rng.normal(size=outer)[a] + 0.4 * rng.normal(size=inner)[b]))
+data = pd.DataFrame({"y": y.astype(float), "x": x, "a": a, "b": b})
+"""
+
 
 def _ours(data: str, call: str) -> Contestant:
     source = f"""{START}{data}
@@ -107,6 +115,13 @@ CASES = [
         MANY,
         '"y ~ x + (1 | g)", data, family="binomial"',
         1,
+        None,
+    ),
+    (
+        "nested random intercepts, Poisson, n = 200,000, 5,000 × 50,000",
+        NESTED,
+        '"y ~ x + (1 | a/b)", data, family="poisson"',
+        3,
         None,
     ),
 ]

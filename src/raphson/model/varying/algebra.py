@@ -1,6 +1,6 @@
 r"""The algebra of H = [D Cᵀ; C S]: D is block diagonal, of the piece with the most levels, and is eliminated.
 
-With F = D⁻¹Cᵀ and T = S − C F, which is dense and as small as all other pieces together:
+With F = D⁻¹Cᵀ and T = S − C F, which is dense and as small as all other pieces together (:mod:`.nested` has it sparse):
 
     log|H| = log|D| + log|T|
     H⁻¹    = [D⁻¹ + F T⁻¹ Fᵀ, −F T⁻¹; −T⁻¹Fᵀ, T⁻¹]
@@ -14,10 +14,11 @@ G_j = C_jᵀ − D_j F and Q_j = S_j − FᵀG_j − C_jF,
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from raphson import lapack
 from raphson.errors import ModelError
 from raphson.model.varying.components import Components
 from raphson.model.varying.crossings import Crossings, count_of, mirrored
-from raphson.model.varying.layout import Blocks, Layout
+from raphson.model.varying.layout import Arrangement, Blocks, Layout
 
 DENSE, FULL = 200_000, 0.2
 """Entries of C below which it is held densely whatever it is filled with; and share of its entries that are not zero,
@@ -48,7 +49,7 @@ CROSSINGS = 10_000_000
 class Eliminated:
     """How the blocks of a layout make up C and S."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout | Arrangement) -> None:
         self.layout = layout
         self.first = layout.pieces[0] if layout.eliminated else None
         self.rest = list(range(1 if layout.eliminated else 0, len(layout.pieces)))
@@ -67,6 +68,9 @@ class Eliminated:
                 f"whose matrices take {needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; expected at "
                 f"most {int(np.sqrt(there / (8.0 * MATRICES))):,} of them. Leave a group out, or take coarser levels"
             )
+
+    def factored(self, blocks: Blocks) -> Factor:
+        return Factor(self, blocks)
 
     def within(self, k: int) -> slice:
         """Where the coefficients of a piece are among those that are not eliminated."""
@@ -166,7 +170,7 @@ class Eliminated:
     def beside(self, parts: Sequence[np.ndarray], matrix: Any, M: np.ndarray) -> list[np.ndarray]:
         """The blocks of C M for a symmetric M (R, R), of the blocks of C and of C as a matrix."""
         if self.within_rows is None:
-            return self.gathered(_full(matrix @ M))
+            return self.gathered(full(matrix @ M))
         return self._parted(self.within_rows.beside(np.concatenate([one.ravel() for one in parts]), M))
 
     def _parted(self, flat: np.ndarray) -> list[np.ndarray]:
@@ -204,8 +208,54 @@ class Eliminated:
         return out
 
 
-class Factor:
+class Form(Protocol):
+    """How the blocks of a layout are factorised."""
+
+    def factored(self, blocks: Blocks) -> Factorised: ...
+
+
+class Factorised(ABC):
     """H factorised.
+
+    Attributes
+    ----------
+    log_det : log|H|; None where H is not positive definite, and nothing else is then computed.
+    """
+
+    log_det: float | None
+
+    @abstractmethod
+    def solve(self, b: np.ndarray) -> np.ndarray:
+        """H⁻¹ b for b (size,) or (size, m)."""
+
+    @property
+    @abstractmethod
+    def inverse(self) -> Blocks:
+        """The blocks of H⁻¹ that cross-products of rows have."""
+
+    @abstractmethod
+    def between(self, k: int, j: int) -> np.ndarray:
+        """(c_k, c_j) the block of H⁻¹ of two pieces of one level."""
+
+    @abstractmethod
+    def total(self, k: int) -> np.ndarray:
+        """(c, c) the sum of the blocks of H⁻¹ of a piece over its levels."""
+
+    def trace(self, k: int) -> float:
+        """The trace of the block of H⁻¹ of one piece."""
+        return float(np.trace(self.total(k)))
+
+    @abstractmethod
+    def summary(self, pieces: Sequence[int]) -> Summary:
+        """What the derivatives need of H⁻¹ where each of the pieces has one scale."""
+
+    @abstractmethod
+    def conditioned(self, M: Blocks) -> Conditioned:
+        """What :meth:`Conditioned.product_trace` needs of a symmetric matrix given by its blocks."""
+
+
+class Factor(Factorised):
+    """H factorised, with T held densely.
 
     Attributes
     ----------
@@ -218,7 +268,7 @@ class Factor:
         total = 0.0
         if form.first is not None:
             D = blocks[0, 0]
-            found = _inverted(D)
+            found = inverses(D)
             if found is None:
                 return
             self.D_inverse, total = found
@@ -255,7 +305,7 @@ class Factor:
         crossings = self.form.crossings
         if crossings is not None:
             return crossings.summed(self._crossed, self.D_inverse[:, 0, 0])
-        return _full(self.form.matrix(self.parts).T @ self.F)
+        return full(self.form.matrix(self.parts).T @ self.F)
 
     @cached_property
     def squared(self) -> np.ndarray:
@@ -263,7 +313,7 @@ class Factor:
         crossings = self.form.crossings
         if crossings is not None:
             return crossings.summed(self._crossed, self.D_inverse[:, 0, 0] ** 2)
-        return _full(self.F.T @ self.F)
+        return full(self.F.T @ self.F)
 
     @cached_property
     def beyond(self) -> np.ndarray:
@@ -288,7 +338,6 @@ class Factor:
         return mirrored(lapack.dpotri(self.triangle, lower=1)[0])
 
     def solve(self, b: np.ndarray) -> np.ndarray:
-        """H⁻¹ b for b (size,) or (size, m)."""
         form, E = self.form, self.form.E
         if form.first is None:
             return lapack.dpotrs(self.triangle, b, lower=1)[0]
@@ -301,37 +350,7 @@ class Factor:
         return np.concatenate([low - self.F @ high, high])
 
     @cached_property
-    def _beside(self) -> np.ndarray:
-        """(E, R) F T⁻¹."""
-        return _full(self.F @ self.rest_inverse)
-
-    def norms(self, pieces: Sequence[int]) -> np.ndarray:
-        """Squared Frobenius norms of the blocks of H⁻¹ between some of the pieces."""
-        form, out = self.form, np.zeros((len(pieces), len(pieces)))
-        for a, k in enumerate(pieces):
-            for b, j in enumerate(pieces[: a + 1]):
-                if form.first is not None and 0 in (k, j):
-                    other = max(k, j)
-                    out[a, b] = out[b, a] = (
-                        self._own_norm() if other == 0 else _norm(self._beside[:, form.within(other)])
-                    )
-                else:
-                    out[a, b] = out[b, a] = _norm(self.rest_inverse[form.within(k), form.within(j)])
-        return out
-
-    def _own_norm(self) -> float:
-        """‖D⁻¹ + F T⁻¹Fᵀ‖², whose blocks between levels are not kept."""
-        total = _norm(self.D_inverse)
-        if not self.form.R:
-            return total
-        # the part within levels beyond D⁻¹ is what `inverse` has
-        total += 2.0 * float(np.vdot(self.D_inverse, self.inverse[0, 0] - self.D_inverse))
-        turned = self.form.product(self.squared, self.rest_inverse)
-        return total + float(np.vdot(turned, turned.T))
-
-    @cached_property
     def inverse(self) -> Blocks:
-        """The blocks of H⁻¹ that cross-products of rows have."""
         form = self.form
         out = form.of_square(self.rest_inverse) if form.R else {}
         if form.first is None:
@@ -342,16 +361,15 @@ class Factor:
             own = own.copy()
             for k, part, F in zip(form.rest, K, self.F_parts, strict=True):
                 out[0, k] = -part
-                own += _by_first(form, k, F @ part.transpose(0, 2, 1))
+                at = form.layout.pairs[0, k].first
+                own += sums_by_level(F @ part.transpose(0, 2, 1), at, form.first.levels)
         out[0, 0] = own
         return out
 
-    def trace(self, k: int) -> float:
-        """The trace of the block of H⁻¹ of one piece."""
-        return float(np.trace(self.total(k)))
+    def between(self, k: int, j: int) -> np.ndarray:
+        return self.rest_inverse[self.form.within(k), self.form.within(j)]
 
     def total(self, k: int) -> np.ndarray:
-        """(c, c) the sum of the blocks of H⁻¹ of a piece over its levels."""
         form = self.form
         if form.first is None or k:
             piece, own = form.layout.pieces[k], form.within(k)
@@ -397,7 +415,6 @@ class Factor:
         return out
 
     def conditioned(self, M: Blocks) -> Conditioned:
-        """What :meth:`product_trace` needs of a symmetric matrix given by its blocks."""
         form = self.form
         S = form.square(M)
         if form.first is None:
@@ -409,7 +426,7 @@ class Factor:
         parts = [M.get((0, k), np.zeros_like(own)) for k, own in zip(form.rest, self.parts, strict=True)]
         G = [part - self._by_level(D, F, k) for k, part, F in zip(form.rest, parts, self.F_parts, strict=True)]
         whole = form.matrix(G)
-        Q = S - _full(self.F.T @ whole) - _full(form.matrix(parts).T @ self.F)
+        Q = S - full(self.F.T @ whole) - full(form.matrix(parts).T @ self.F)
         beside = form.beside(G, whole, self.rest_inverse)
         before = [self._by_level(self.D_inverse, one, k) for k, one in zip(form.rest, G, strict=True)]
         return Conditioned(turned, before, beside, form.product(self.rest_inverse, Q))
@@ -429,14 +446,14 @@ class Summary:
 
 
 class Conditioned:
-    """D⁻¹D_j, D⁻¹G_j, G_jT⁻¹ and T⁻¹Q_j."""
+    """D⁻¹D_j, D⁻¹G_j, G_jT⁻¹ and T⁻¹Q_j; where T is eliminated too, what Q_j has of these in place of the last."""
 
     def __init__(
         self,
         own: np.ndarray | None,
         before: list[np.ndarray],
         beside: list[np.ndarray] | None,
-        rest: np.ndarray | None,
+        rest: np.ndarray | Conditioned | None,
     ) -> None:
         self.own, self.before, self.beside, self.rest = own, before, beside, rest
 
@@ -445,9 +462,11 @@ class Conditioned:
         total = 0.0
         if self.own is not None and other.own is not None:
             total += float(np.einsum("gab,gba->", self.own, other.own))
-        if other.beside is not None:
+        if self.beside is not None and other.beside is not None:
             total += 2.0 * sum(float(np.vdot(a, b)) for a, b in zip(self.before, other.beside, strict=True))
-        if self.rest is not None and other.rest is not None:
+        if isinstance(self.rest, Conditioned) and isinstance(other.rest, Conditioned):
+            total += self.rest.product_trace(other.rest)
+        elif isinstance(self.rest, np.ndarray) and isinstance(other.rest, np.ndarray):
             total += float(np.einsum("ij,ji->", self.rest, other.rest))
         return total
 
@@ -457,7 +476,7 @@ def inner(a: Blocks, b: Blocks) -> float:
     return sum((1.0 if k == j else 2.0) * float(np.vdot(a[k, j], part)) for (k, j), part in b.items())
 
 
-def _inverted(D: np.ndarray) -> tuple[np.ndarray, float] | None:
+def inverses(D: np.ndarray) -> tuple[np.ndarray, float] | None:
     """The inverses of (G, c, c) positive definite matrices and the logarithm of all determinants' product."""
     if D.shape[1] == 1:
         if not (D > 0).all():
@@ -485,17 +504,15 @@ def _cholesky(S: np.ndarray) -> np.ndarray | None:
     return None if failed else triangle
 
 
-def _full(M: Any) -> np.ndarray:
+def full(M: Any) -> np.ndarray:
     return M if isinstance(M, np.ndarray) else M.toarray()
 
 
-def _by_first(form: Eliminated, k: int, parts: np.ndarray) -> np.ndarray:
-    """Sums of (pairs, c, c) by the first level of the pairs."""
-    assert form.first is not None
-    at, G = form.layout.pairs[0, k].first, form.first.levels
+def sums_by_level(parts: np.ndarray, at: np.ndarray, levels: int) -> np.ndarray:
+    """(levels, a, b) sums of (pairs, a, b) by the level of each pair."""
     flat = parts.reshape(len(at), -1)
-    each = [np.bincount(at, flat[:, c], G) for c in range(flat.shape[1])]
-    return np.stack(each, axis=1).reshape(G, *parts.shape[1:])
+    each = [np.bincount(at, flat[:, c], levels) for c in range(flat.shape[1])]
+    return np.stack(each, axis=1).reshape(levels, *parts.shape[1:])
 
 
 def _crosswise(A: np.ndarray) -> float:

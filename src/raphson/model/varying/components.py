@@ -1,4 +1,6 @@
-"""Matrices that are 0 between sets of coefficients that no row connects, as between the levels that others nest in.
+"""Matrices that are 0 between sets of coefficients that no row connects, as between sites within which effects cross.
+
+Levels that others nest in are taken apart by :mod:`.nested`.
 
 Their Cholesky factors, inverses and products are those of each set, which takes the sum of the sets' cubes instead of
 the cube of the sum.

@@ -41,13 +41,14 @@ import numpy as np
 
 from raphson.data.varying.term import VaryingTerm
 from raphson.model.objective import VALUE, Evaluation, Gram, Need, Objective
-from raphson.model.varying.algebra import Eliminated, Factor
+from raphson.model.varying.algebra import Factorised
 from raphson.model.varying.densities import Rows
 from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.interior import interior
 from raphson.model.varying.layout import Blocks, Layout, times, times_right, transposed
 from raphson.model.varying.mode import Mode, climb
 from raphson.model.varying.moments import Moments, QuadraticMode
+from raphson.model.varying.nested import form_of
 from raphson.model.varying.quadratic import QuadraticDerivatives
 from raphson.model.varying.scales import Scale, scales_of
 from raphson.model.varying.tensors import Symmetric
@@ -107,7 +108,7 @@ class Criterion(Objective):
         """(n, p) the columns of all predictors, one after the other."""
         self.terms, self.restricted = list(terms), restricted
         self.layout = Layout(self.designs if restricted else [], terms)
-        self.form = Eliminated(self.layout)
+        self.form = form_of(self.layout)
         self.scales: list[Scale] = scales_of(terms)
         self.n_entries = sum(one.count for one in self.scales)
         ends = np.cumsum([0, *(X.shape[1] for X in self.designs)])
@@ -362,11 +363,11 @@ class Inner:
         score = dict(enumerate(rows.score))
         return criterion.moved_back(criterion.layout.transposed(score), self.factors) - self.random * v
 
-    def hessian(self, weight: Symmetric) -> tuple[Blocks, Factor]:
+    def hessian(self, weight: Symmetric) -> tuple[Blocks, Factorised]:
         K = self.criterion.layout.cross(weight)
         return K, self.factored(K)
 
-    def factored(self, K: Blocks) -> Factor:
+    def factored(self, K: Blocks) -> Factorised:
         """H = LᵀKL + I_u, factorised."""
         criterion = self.criterion
         H = criterion.sandwich(K, self.factors, self.factors)
@@ -379,7 +380,7 @@ class Inner:
                 else:
                     own += np.eye(piece.width)
                 H[k, k] = own
-        return Factor(criterion.form, H)
+        return criterion.form.factored(H)
 
 
 def _absolute(M: np.ndarray) -> np.ndarray:

@@ -117,6 +117,28 @@ class Pairs:
         return Pairs(row, met // other.levels, met % other.levels)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How many coefficients a piece has at how many levels."""
+
+    levels: int
+    width: int
+
+    @property
+    def size(self) -> int:
+        return self.levels * self.width
+
+
+class Arrangement:
+    """Where the coefficients of pieces without rows are, and their pairs of levels; the first piece is eliminated."""
+
+    eliminated = True
+
+    def __init__(self, pieces: Sequence[Piece | Shape], pairs: dict[tuple[int, int], Pairs]) -> None:
+        self.pieces, self.pairs = pieces, pairs
+        self.slices, self.size = _placed(pieces)
+
+
 class Layout:
     """The pieces of a model, the one that is eliminated first.
 
@@ -142,9 +164,7 @@ class Layout:
         fixed = [Piece(np.asarray(X), None, 1, None, a) for a, X in enumerate(designs) if X.shape[1]]
         self.pieces = [*([pieces[largest]] if self.eliminated else []), *fixed, *rest]
         self.predictors = sorted({piece.predictor for piece in self.pieces})
-        ends = np.cumsum([0, *(piece.size for piece in self.pieces)])
-        self.slices = [slice(int(a), int(b)) for a, b in pairwise(ends)]
-        self.size = int(ends[-1])
+        self.slices, self.size = _placed(self.pieces)
         self.fixed = [k for k, piece in enumerate(self.pieces) if piece.term is None]
         """Where the pieces of β are, one after the other; empty where β is not integrated, or has no columns."""
         own = [self.slices[k] for k in self.fixed]
@@ -315,6 +335,12 @@ class Layout:
                         whole[self._among[k], self._among[j]] = M[k, j][0] if k <= j else M[j, k][0].T
                 out[a, b] = np.einsum("im,im->i", one @ whole, other)
         return out
+
+
+def _placed(pieces: Sequence[Piece | Shape]) -> tuple[list[slice], int]:
+    """Where the coefficients of each piece are, and the number of all."""
+    ends = np.cumsum([0, *(piece.size for piece in pieces)])
+    return [slice(int(a), int(b)) for a, b in pairwise(ends)], int(ends[-1])
 
 
 def _summed(one: Piece, other: Piece, pairs: Pairs, w: np.ndarray) -> np.ndarray:

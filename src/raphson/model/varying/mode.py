@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.varying.algebra import Factor
+from raphson.model.varying.algebra import Factorised
 from raphson.model.varying.densities import Rows
 from raphson.model.varying.tensors import Symmetric
 
@@ -53,7 +53,7 @@ class Mode:
     eta: np.ndarray
     rows: Rows
     K: Any
-    factor: Factor
+    factor: Factorised
     value: float
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from raphson.model.varying.algebra import Factor
+from raphson.model.varying.algebra import Factorised
 from raphson.model.varying.densities import Density, Rows
 from raphson.model.varying.layout import Blocks, Layout
 from raphson.model.varying.tensors import Symmetric
@@ -96,7 +96,7 @@ class QuadraticMode:
         self.moments: Moments = criterion.moments
         self.density, phi = criterion.density, float(np.exp(problem.tau))
         self.K: Blocks = {at: block / phi for at, block in criterion.of_own(self.moments.K).items()}
-        self.factor: Factor = problem.factored(self.K)
+        self.factor: Factorised = problem.factored(self.K)
         self._offset = criterion.offset
         self.value = -np.inf
         if self.factor.log_det is None:

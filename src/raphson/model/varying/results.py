@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from raphson.model.varying.algebra import Factor
+from raphson.model.varying.algebra import Factorised
 from raphson.model.varying.criterion import Criterion, Inner, Spot
 from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.layout import Piece
@@ -110,9 +110,8 @@ class AtMaximum:
         if not criterion.restricted:
             return self.cov[: criterion.p, : criterion.p]
         factor = self.spot.mode.factor
-        place, E = criterion.layout.place_of_fixed, factor.form.E
-        own = slice(place.start - E, place.stop - E)
-        return factor.rest_inverse[own, own] if criterion.layout.fixed else np.zeros((0, 0))
+        fixed = criterion.layout.fixed
+        return np.block([[factor.between(k, j) for j in fixed] for k in fixed]) if fixed else np.zeros((0, 0))
 
     # -- reported scales -----------------------------------------------------------------------------------------
 
@@ -218,7 +217,7 @@ class AtMaximum:
     # -- degrees of freedom --------------------------------------------------------------------------------------
 
     @cached_property
-    def joint_factor(self) -> Factor:
+    def joint_factor(self) -> Factorised:
         """H of β and the varying coefficients together, factorised."""
         own = self.criterion
         if own.restricted:
