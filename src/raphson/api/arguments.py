@@ -106,6 +106,40 @@ def check_sizes(model: Any) -> None:
             )
 
 
+def check_options(
+    given: Mapping[str, Any], usual: Mapping[str, tuple[Any, str]], inference: Inference, method: str, *methods: str
+) -> None:
+    """Refuse options that have no meaning where coefficients vary.
+
+    Parameters
+    ----------
+    usual : options that are not to be given, with their defaults and what to know instead.
+    method : that was chosen.
+    methods : that may be, each of which means Newton's.
+    """
+    for name, (default, instead) in usual.items():
+        if given[name] is not None and given[name] != default:
+            raise ModelError(
+                f"{name}: expected {default!r} where coefficients vary, as {instead}; got {one_line(given[name])}. "
+                "Leave it out"
+            )
+    if inference.cov != "model" or given["groups"] is not None:
+        raise ModelError(
+            f"cov: expected 'model' where coefficients vary, as the groups are part of the model; got "
+            f"{inference.cov!r}. Leave cov= and groups= out, or leave the varying terms out"
+        )
+    if given["weights_kind"] == "sampling":
+        raise ModelError(
+            "weights_kind: expected 'precision' or 'frequency' where coefficients vary; got 'sampling', whose "
+            "pseudo-likelihood of a row has no Laplace approximation"
+        )
+    if method not in methods:
+        raise ModelError(
+            f"method: expected 'newton' where coefficients vary, whose criterion has one information, the observed; "
+            f"got {method!r}"
+        )
+
+
 def warn_about(fit: Fit) -> None:
     """Warn of what the user has to know before using the numbers."""
     state = fit._reading.state

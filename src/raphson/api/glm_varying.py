@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from raphson.api.arguments import estimated, inputs_of, start_vector, warn_about
-from raphson.errors import ModelError, one_line
+from raphson.api.arguments import check_options, estimated, inputs_of, start_vector, warn_about
+from raphson.errors import ModelError
 from raphson.fit.fit import Fit
 from raphson.fit.varying.reading import VaryingReading, varying_state
 from raphson.model.glm.glm import GeneralisedLinearModel
@@ -105,26 +105,6 @@ def _nodes(asked: LinearModel, base: GeneralisedLinearModel, restricted: bool) -
 
 
 def _check(given: Mapping[str, Any], inference: Inference, iteration: Iteration) -> None:
-    for name, (usual, instead) in NOT_WITH.items():
-        if given[name] is not None and given[name] != usual:
-            raise ModelError(
-                f"{name}: expected {usual!r} where coefficients vary, as {instead}; got {one_line(given[name])}. "
-                "Leave it out"
-            )
-    if inference.cov != "model" or given["groups"] is not None:
-        raise ModelError(
-            f"cov: expected 'model' where coefficients vary, as the groups are part of the model; got "
-            f"{inference.cov!r}. Leave cov= and groups= out, or leave the varying terms out"
-        )
-    if given["weights_kind"] == "sampling":
-        raise ModelError(
-            "weights_kind: expected 'precision' or 'frequency' where coefficients vary; got 'sampling', whose "
-            "pseudo-likelihood of a row has no Laplace approximation"
-        )
+    check_options(given, NOT_WITH, inference, iteration.method, "fisher-scoring", "newton")
     if given["by"] is not None:
         raise ModelError("by: expected None where coefficients vary; fit each group's rows by a call of their own")
-    if iteration.method not in ("fisher-scoring", "newton"):
-        raise ModelError(
-            f"method: expected 'newton' where coefficients vary, whose criterion has one information, the observed; "
-            f"got {iteration.method!r}"
-        )

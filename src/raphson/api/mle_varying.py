@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from raphson.api.arguments import estimated, inputs_of, warn_about
+from raphson.api.arguments import check_options, estimated, inputs_of, warn_about
 from raphson.data.several import Part
-from raphson.errors import ModelError, one_line
 from raphson.fit.fit import Fit
 from raphson.fit.varying.likelihood import VaryingLikelihoodReading
 from raphson.fit.varying.reading import varying_state
@@ -64,7 +63,7 @@ def fit_varying_likelihood(
     ModelError
         If an option has no meaning for it.
     """
-    _check(given, inference, iteration)
+    check_options(given, NOT_WITH, inference, iteration.method, "newton")
     by_newton = replace(iteration, method=METHODS["newton"].name, seed=None)
     found = estimated(model, by_newton, None, subsample=False)
     state = varying_state(
@@ -78,27 +77,3 @@ def fit_varying_likelihood(
     fit = Fit(VaryingLikelihoodReading(state, model.assembly, texts))
     warn_about(fit)
     return fit
-
-
-def _check(given: Mapping[str, Any], inference: Inference, iteration: Iteration) -> None:
-    for name, (usual, instead) in NOT_WITH.items():
-        if given[name] is not None and given[name] != usual:
-            raise ModelError(
-                f"{name}: expected {usual!r} where coefficients vary, as {instead}; got {one_line(given[name])}. "
-                "Leave it out"
-            )
-    if inference.cov != "model":
-        raise ModelError(
-            f"cov: expected 'model' where coefficients vary, as the groups are part of the model; got "
-            f"{inference.cov!r}. Leave cov= out, or leave the varying terms out"
-        )
-    if given["weights_kind"] == "sampling":
-        raise ModelError(
-            "weights_kind: expected 'precision' or 'frequency' where coefficients vary; got 'sampling', whose "
-            "pseudo-likelihood of a row has no Laplace approximation"
-        )
-    if iteration.method != "newton":
-        raise ModelError(
-            f"method: expected 'newton' where coefficients vary, whose criterion has one information, the observed; "
-            f"got {iteration.method!r}"
-        )

@@ -151,6 +151,10 @@ class LikelihoodReading(Reading):
         if not isinstance(schema, PartsSchema):
             return self._of_rows(new, asked, root, reach)
         made = densities.predicted(schema.parts, self._parameters, new, missing, self._labels_of(new), root, reach)
+        return self._of_predictors(schema, made, new, asked)
+
+    def _of_predictors(self, schema: PartsSchema, made: densities.Predicted, new: Any, asked: Prediction) -> Any:
+        """What is asked of the predictors of some rows: themselves, the response, or a function of them."""
         if asked.function is not None:
             if asked.interval == "prediction":
                 raise ModelError(

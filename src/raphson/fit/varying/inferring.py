@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from raphson.model.varying.joint import Joint
 from raphson.model.varying.model import VaryingModel
 from raphson.model.varying.results import AtMaximum
 from raphson.model.varying.tensors import pairs
-
-if TYPE_CHECKING:
-    pass
 
 
 @frozen(eq=False)

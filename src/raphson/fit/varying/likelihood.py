@@ -15,8 +15,7 @@ from raphson.data.model_data import NewData, common_rows
 from raphson.data.products import dense
 from raphson.data.schema import FormulaSchema
 from raphson.data.several import PartsSchema
-from raphson.errors import ModelError
-from raphson.fit.densities import Predicted, of_whole_rows
+from raphson.fit.densities import Predicted
 from raphson.fit.file import expect
 from raphson.fit.likelihood import NO_CURVE, NO_MEAN, LikelihoodReading
 from raphson.fit.means import Prediction
@@ -25,7 +24,7 @@ from raphson.fit.varying import saving
 from raphson.fit.varying.predicting import VaryingPredictor, check_levels
 from raphson.fit.varying.reading import NOT_HERE, VaryingReading
 from raphson.inference.intervals import quantile
-from raphson.model.likelihood import distribution, saved
+from raphson.model.likelihood import saved
 from raphson.model.varying.likelihood import VaryingLikelihood, named
 
 if TYPE_CHECKING:
@@ -127,26 +126,7 @@ class VaryingLikelihoodReading(VaryingReading, LikelihoodReading):
             self.at("predict() without new data")
         schema = self.state.schema
         assert isinstance(schema, PartsSchema)
-        made = self._predicted(schema, new, asked, missing)
-        if asked.function is not None:
-            if asked.interval == "prediction":
-                raise ModelError(
-                    "interval: expected None or 'confidence' with function=; got 'prediction', which is for a response"
-                )
-            return of_whole_rows(made, (), asked, lambda rows, _: rows.function(asked))
-        if asked.kind == "link" and asked.interval != "prediction":
-            return made.predictors(len(schema.parts), asked)
-        levels, responses = distribution.levels_of(self.family), self._responses
-        if levels is not None and asked.interval == "prediction":
-            raise ModelError(
-                "interval: expected None or 'confidence' for ordered levels; got 'prediction'. For the probability of "
-                "every level use kind='response'"
-            )
-
-        def response(rows: Predicted, extra: tuple[np.ndarray, ...]) -> pd.Series | pd.DataFrame:
-            return rows.response(distribution.tabulate(self.family, rows.eta, extra, responses), levels, asked)
-
-        return of_whole_rows(made, self._columns_of(schema, new, made), asked, response)
+        return self._of_predictors(schema, self._predicted(schema, new, asked, missing), new, asked)
 
     def _predicted(self, schema: PartsSchema, new: Any, asked: Prediction, missing: str) -> VaryingPredicted:
         """The predictors of new rows, or of the fit's own, with their covariances."""
