@@ -213,3 +213,11 @@ def test_values_of_options_as_others_call_them(argument, value, choices, meant):
 def test_methods_as_others_call_them(name, meant):
     with pytest.raises(rp.ModelError, match=rf"there is no method named '{name}'. Did you mean .*{meant}"):
         rp.methods.resolve_method(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("VarCorr", "fit.variances"), ("ranef", "fit.random_effects()"), ("isSingular", "'boundary'")]
+)
+def test_names_of_mixed_models_are_known(fit, name, meant):
+    with pytest.raises(AttributeError, match=re.escape(meant)):
+        getattr(fit, name)

@@ -31,3 +31,17 @@ def test_a_bump_is_seen_where_it_is() -> None:
 def test_few_values_have_a_mean_each() -> None:
     smooth = local_mean(np.repeat([1.0, 2.0, 9.0], 40))
     assert smooth.x.tolist() == [1.0, 2.0, 9.0]
+
+
+def test_each_data_set_over_its_own_covariate_is_that_covariates_local_mean() -> None:
+    rng = np.random.default_rng(3)
+    x, r = rng.normal(size=(4, 90)), rng.normal(size=(4, 90))
+    found = local_mean(x[0]).over(x, r)
+    for own, values, one in zip(x, r, found, strict=True):
+        np.testing.assert_allclose(one, local_mean(own).of(values), rtol=1e-12, atol=1e-12)
+
+
+def test_places_without_near_ranks_take_the_nearest_rows() -> None:
+    smooth = local_mean(np.arange(100.0))
+    two = np.repeat([0.0, 1.0], 50)[None]
+    np.testing.assert_allclose(smooth.over(two, two)[0, [0, -1]], [0.0, 1.0])

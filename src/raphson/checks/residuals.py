@@ -95,9 +95,14 @@ def _shaped(values: np.ndarray) -> np.ndarray:
     return centred / np.where(spread > 0, spread, 1.0)
 
 
-def straight(rows: Simulated, x: np.ndarray, name: str, label: str | None = None) -> Check:
-    """The local mean of the residuals over a covariate, or over the fitted values."""
-    at, own, found, (shade, *marks) = _local_means(x, rows.data.shape, rows.drawn.shape)
+def straight(
+    rows: Simulated, x: np.ndarray, name: str, label: str | None = None, own_x: np.ndarray | None = None
+) -> Check:
+    """The local mean of the residuals over a covariate, or over the fitted values.
+
+    `own_x` (B, n) are those of the simulated data sets where these have others.
+    """
+    at, own, found, (shade, *marks) = _local_means(x, rows.data.shape, rows.drawn.shape, own_x)
     zero = Mark("level", "soft", y=np.zeros(1))
     picture = Picture(label or name, RESIDUAL, (shade, zero, *marks), y_range=_range(rows.data.shape))
     title = f"Straight in {name}" if found.passed else f"Not straight in {name}"
@@ -108,7 +113,7 @@ def straight(rows: Simulated, x: np.ndarray, name: str, label: str | None = None
         title,
         found.passed,
         found.p_value,
-        float(own[found.worst]),
+        _but_rounding(own[found.worst]),
         f"Line: local mean. Shaded: where it lies in {_of_simulated(rows)}; over the whole range, "
         f"{p_text(found.p_value)}.",
         picture,
@@ -117,9 +122,9 @@ def straight(rows: Simulated, x: np.ndarray, name: str, label: str | None = None
     )
 
 
-def spread(rows: Simulated, x: np.ndarray, label: str) -> Check:
-    """The local mean of the residuals' size over the fitted values."""
-    at, own, found, marks = _local_means(x, np.abs(rows.data.shape), np.abs(rows.drawn.shape))
+def spread(rows: Simulated, x: np.ndarray, label: str, own_x: np.ndarray | None = None) -> Check:
+    """The local mean of the residuals' size over the fitted values, of simulated data sets over `own_x` (B, n)."""
+    at, own, found, marks = _local_means(x, np.abs(rows.data.shape), np.abs(rows.drawn.shape), own_x)
     picture = Picture(label, f"size of the {RESIDUAL}", marks, y_range=(0.0, _range(rows.data.shape)[1]))
     wider = own[found.worst] > found.middle[found.worst]
     title = "Spread as expected" if found.passed else "Spread not even"
@@ -176,7 +181,7 @@ def even(rows: Simulated, codes: np.ndarray, labels: tuple[str, ...], name: str)
         title,
         found.passed,
         found.p_value,
-        float(own[found.worst]),
+        _but_rounding(own[found.worst]),
         f"Blue bar: mean of a level. Shaded: where it lies in {_of_simulated(rows)}; all levels, "
         f"{p_text(found.p_value)}.",
         picture,
@@ -234,12 +239,13 @@ _THICK = 0.03
 
 
 def _local_means(
-    x: np.ndarray, values: np.ndarray, simulated: np.ndarray
+    x: np.ndarray, values: np.ndarray, simulated: np.ndarray, own_x: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, Envelope, tuple[Mark, ...]]:
     """Local means over x of values (n,): where, what, how they lie among `simulated` ones (B, n), and their marks."""
     smooth = local_mean(x)
     own = smooth.of(values)
-    found = envelope(own, smooth.of(simulated), least=_least(smooth.weights))
+    others = smooth.of(simulated) if own_x is None else smooth.over(own_x, simulated)
+    found = envelope(own, others, least=_least(smooth.weights))
     dots = some(len(x))
     marks = (
         _shade(smooth.x, found),
@@ -253,6 +259,11 @@ def _local_means(
 def _least(weights: np.ndarray) -> np.ndarray:
     """The smallest half-width that counts, of means with these weights (m, n): a tenth of their standard deviation."""
     return 0.1 * np.sqrt(np.sum(weights * weights, axis=1))
+
+
+def _but_rounding(mean: float) -> float:
+    """A mean of residuals, which have the variance 1; 0 where it is held at 0, as that of a factor's level is."""
+    return float(mean) if abs(mean) > 1e-12 else 0.0
 
 
 def _of_simulated(rows: Simulated) -> str:

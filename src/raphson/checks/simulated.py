@@ -67,6 +67,7 @@ class Simulated:
     labels : (n,) the names of the rows.
     effects : of the effects of each group, those of the data (L,) and of the simulated data sets (B, L).
     why : where the model was not fitted anew, why not.
+    redrawn : whether simulated data sets have other effects of groups than the data, and so other fitted values.
     """
 
     data: Rows
@@ -79,6 +80,7 @@ class Simulated:
     labels: tuple[str, ...]
     effects: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     why: str = ""
+    redrawn: bool = False
 
     @property
     def n(self) -> int:

@@ -131,7 +131,7 @@ def check(fit: Reading, n: int | None = None, seed: int = 0, simulate: Simulator
     Parameters
     ----------
     n : number of simulated data sets, at least 100. None draws 1,000 for up to 2,000 rows, and fewer for more rows,
-        but at least 200. Of more than 10,000 rows about 10,000 are checked, without new fits.
+        or where each takes longer, as where coefficients vary, but at least 200. Of more than 10,000 rows about 10,000 are checked, without new fits.
     seed : of the random numbers; the same seed gives the same checks.
     simulate : ``simulate(rng, eta (K, n)) -> (n,)`` draws responses of a likelihood whose density has no distribution
         function and does not integrate to 1; the data's are then ranked among them.
@@ -242,12 +242,26 @@ def _checks(fit: Reading, rows: Simulated) -> Iterator[Check]:
     fitted = fit.rows.eta[0] if fit.linear else fit.rows.mean[0]
     chosen = _chosen(fit, rows)
     if np.ptp(fitted[chosen]) > 1e-9 * np.max(np.abs(fitted[chosen]), initial=1e-300):
-        yield residuals.straight(rows, fitted[chosen], "the fitted value", _fitted_label(fit))
+        others = _own_fitted(fit, rows)
+        yield residuals.straight(rows, fitted[chosen], "the fitted value", _fitted_label(fit), others)
         if not binary:
-            yield residuals.spread(rows, fitted[chosen], _fitted_label(fit))
+            yield residuals.spread(rows, fitted[chosen], _fitted_label(fit), others)
     yield from _over_covariates(fit, rows, chosen)
     for name in rows.effects:
         yield residuals.effects(rows, name)
+
+
+def _own_fitted(fit: Reading, rows: Simulated) -> np.ndarray | None:
+    """(B, n) fitted values that order the rows of each simulated data set; None where the data's own do.
+
+    Effects are shrunk, so that residuals given them rise with the fitted value that has them: this is as it should be,
+    and simulated data with new effects show it over fitted values of their own only. Means are in the order of the
+    predictors, or in the opposite one where the link falls.
+    """
+    if not rows.redrawn:
+        return None
+    falls = fit.linear and float(np.median(fit.rows.slope[0, 0])) < 0
+    return -rows.drawn.mean if falls else rows.drawn.mean
 
 
 def _over_covariates(fit: Reading, rows: Simulated, chosen: np.ndarray) -> Iterator[Check]:

@@ -152,7 +152,8 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
     parts = [part for part in plan.in_parts(work, fit, seed) if len(part[1])]
     check_refits(len(one) for _, one, _ in parts)
     drawn = [one for _, _, effects in parts for one in effects]
-    effects = fit.own_refits.own_effects if drawn and fit.own_refits is not None else {}
+    own_fits = fit.own_refits if drawn else None
+    effects = own_fits.own_effects if own_fits is not None else {}
     own, pearson = look.rows([own_at], np.random.default_rng(seed))
     size = asked.size if asked.size is not None else np.ones(total)
     return Simulated(
@@ -166,6 +167,7 @@ def simulated(fit: Reading, n: int | None = None, seed: int = 0) -> Simulated:
         plan.labels(fit),
         {name: (own_ones, np.stack([one[name] for one in drawn])) for name, own_ones in effects.items()},
         plan.why,
+        own_fits is not None and own_fits.redraws,
     )
 
 

@@ -64,6 +64,11 @@ class VaryingRefits:
         """Multiplications that take about as long as a refit: some 5 ms, and more with the rows."""
         return 1.5e7 + 20.0 * len(self.model.y) * self.model.criterion.n_params**2
 
+    @property
+    def redraws(self) -> bool:
+        """Whether draws have new effects of groups, which smooth functions have not."""
+        return bool(grouped(self.model.varying))
+
     # -- draws ---------------------------------------------------------------------------------------------------
 
     def sampler(self, effects: Draws) -> Work:
