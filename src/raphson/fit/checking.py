@@ -131,7 +131,8 @@ def check(fit: Reading, n: int | None = None, seed: int = 0, simulate: Simulator
     Parameters
     ----------
     n : number of simulated data sets, at least 100. None draws 1,000 for up to 2,000 rows, and fewer for more rows,
-        or where each takes longer, as where coefficients vary, but at least 200. Of more than 10,000 rows about 10,000 are checked, without new fits.
+        or where each takes longer, as where coefficients vary, but at least 200. Of more than 10,000 rows about
+        10,000 are checked, without new fits.
     seed : of the random numbers; the same seed gives the same checks.
     simulate : ``simulate(rng, eta (K, n)) -> (n,)`` draws responses of a likelihood whose density has no distribution
         function and does not integrate to 1; the data's are then ranked among them.
