@@ -86,15 +86,13 @@ _FIT = {
     "fit.to_inferencedata()": "to_arviz to_idata posterior inferencedata to_datatree idata",
     "fit.variances": "varcorr var_corr vcomp variance_components cov_re random_variance re_sd get_me theta_",
     "fit.random_effects()": "ranef random_effect blup blups re modes coef_random",
-    "fit.status == 'boundary'": "issingular is_singular singular",
+    "fit.status == 'boundary'": "issingular is_singular",
     "fit.smooths": "s_table smooth_terms edfs",
     "fit.smooths, whose lambda is the factor of each penalty": "gcv gcv_ubre sp smoothing_parameters",
     "fit.check(), and edf against k in fit.smooths": "gam_check k_check kcheck gamcheck",
     "fit.icc()": "intraclass intraclass_correlation vpc",
     "fit.r2_marginal and fit.r2_conditional": "r_squared_glmm rsquaredglmm r2_glmm r2_nakagawa",
     "fit.plot_effects(name)": "effects ggpredict ggeffects effect alleffects",
-    "rp.table(fit), which has to_latex() and to_markdown()": "to_latex latex modelsummary stargazer as_latex "
-    "to_markdown",
     "fit.theta": "alpha lnalpha",
     "fit.formula": "model formula_ call model_formula",
 }

@@ -86,3 +86,13 @@ def test_effects_of_the_levels(name, fit, at_maximum, reference):
 
 def test_smooth_functions_are_no_groups(at_maximum):
     assert len(random_effects(at_maximum("mcycle_cr", True)[1])) == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_standard_deviation_near_0_has_a_wald_interval_without_end():
+    # Three rows of each group, and three effects that vary: σ exp(1.96 se/σ) is beyond all numbers.
+    rng = np.random.default_rng(1)
+    data = {"id": np.repeat(list("abcde"), 3), "t": np.tile([0, 1, 2], 5)}
+    data["y"] = 5 + data["t"] + rng.normal(0, 1, 5).repeat(3) + rng.normal(0, 0.5, 15)
+    fit = rp.glm("y ~ t + (t + I(t^2) | id)", data)
+    assert "what varies" in str(fit.summary())

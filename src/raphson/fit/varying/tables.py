@@ -48,7 +48,7 @@ def variances(at: AtMaximum, level: float = 0.95, profiles: bool | Literal["grou
     if density.scaled and density.family.name == "gaussian":
         half = 0.5 * float(at.theta[-1])  # τ is log σ²
         error = 0.5 * math.sqrt(at.cov[-1, -1])
-        low, high = ends.residual() if profiles else (math.exp(half - s * error) for s in (ends.reach, -ends.reach))
+        low, high = ends.residual() if profiles else (_exp(half - s * error) for s in (ends.reach, -ends.reach))
         rows.append((RESIDUAL, "", "sd", math.exp(half), math.exp(half) * error, low, high))
     return pd.DataFrame(rows, columns=["group", "term", "kind", "estimate", "std_error", "lower", "upper"])
 
@@ -80,10 +80,18 @@ def error_of(at: AtMaximum, one: Reported) -> float:
     return error * (one.estimate if one.kind == "sd" else 1.0 - one.estimate**2)
 
 
+def _exp(value: float) -> float:
+    """The exponential, ∞ beyond all numbers: the end of an interval of a scale that the data do not tell from 0."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
 def _wald(one: Reported, error: float, reach: float) -> tuple[float, float]:
     if one.kind == "sd":
         far = reach * error / one.estimate if one.estimate else math.nan
-        return one.estimate * math.exp(-far), one.estimate * math.exp(far)
+        return one.estimate * _exp(-far), one.estimate * _exp(far)
     far = reach * error / (1.0 - one.estimate**2) if abs(one.estimate) < 1 else math.nan
     return math.tanh(one.transformed - far), math.tanh(one.transformed + far)
 
