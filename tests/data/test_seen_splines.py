@@ -1,30 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import raphson as rp
 from raphson.data import from_formula, from_stream, quantiles
 from raphson.errors import DataError, FormulaError
 
-N = 6000
 NONE = dict.fromkeys(("weights", "offset", "trials", "groups"))
 CLIPPED = "lower_bound=-4, upper_bound=6, extrapolation"
-
-
-@pytest.fixture(scope="module")
-def frame() -> pd.DataFrame:
-    """Rows of which the first thousand have no x, and a whole part one value of z alone."""
-    rng = np.random.default_rng(0)
-    x, z = rng.normal(2.0, 3.0, N), rng.uniform(1.0, 3.0, N)
-    y = rng.poisson(np.exp(0.1 * x - 0.3 * z)).astype(float)
-    x[:1000], z[2000:3000] = np.nan, 2.0
-    return pd.DataFrame({"x": x, "z": z, "g": rng.choice(["a", "b"], N), "k": rng.integers(0, 9, N) * 1.0, "y": y})
-
-
-def pieces(frame: pd.DataFrame):
-    return rp.stream(lambda: (frame[start : start + 500] for start in range(0, N, 500)), 256)
 
 
 @pytest.fixture(params=["few kept", "usual"])
@@ -60,7 +44,7 @@ def kept(request, monkeypatch) -> None:
         "bs(z, df=3)",
     ],
 )
-def test_a_spline_has_the_knots_and_the_means_of_all_rows(term, frame):
+def test_a_spline_has_the_knots_and_the_means_of_all_rows(term, frame, pieces):
     held = from_formula(f"y ~ {term}", frame)
     data = from_stream(f"y ~ {term}", pieces(frame), NONE)
     assert data.states.keys() == held.schema._states.keys() and data.plan.names == held.names
@@ -78,7 +62,7 @@ def test_a_spline_has_the_knots_and_the_means_of_all_rows(term, frame):
 
 
 @pytest.mark.filterwarnings("ignore::raphson.errors.MissingDataWarning")
-def test_fits_are_those_of_a_frame(frame):
+def test_fits_are_those_of_a_frame(frame, pieces):
     for term in ("bs(x, df=5)", "cr(z, df=4)", "bs(scale(x), df=6) + g"):
         held = rp.glm(f"y ~ {term}", frame, family="poisson")
         fit = rp.glm(f"y ~ {term}", pieces(frame), family="poisson")
@@ -101,7 +85,7 @@ def test_fits_are_those_of_a_frame(frame):
         (f"cr(x, df=4, {CLIPPED}='na')", DataError, "so none is left"),
     ],
 )
-def test_what_has_no_knots(term, kind, says, frame):
+def test_what_has_no_knots(term, kind, says, frame, pieces):
     with pytest.raises(kind):
         from_formula(f"y ~ {term}", frame)
     with pytest.raises(kind, match=says):

@@ -18,10 +18,6 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame({"x": x, "z": z, "y": rng.poisson(np.exp(0.1 * x - 0.3 * z)).astype(float)})
 
 
-def pieces(frame: pd.DataFrame):
-    return rp.stream(lambda: (frame[start : start + 500] for start in range(0, N, 500)), 256)
-
-
 @pytest.mark.parametrize(
     ("term", "passes"),
     [
@@ -36,7 +32,7 @@ def pieces(frame: pd.DataFrame):
         ("poly(I(center(x) * scale(z)), 2)", 1),
     ],
 )
-def test_transforms_of_transforms_take_as_many_passes_as_they_are_deep(term, passes, frame):
+def test_transforms_of_transforms_take_as_many_passes_as_they_are_deep(term, passes, frame, pieces):
     held = rp.glm(f"y ~ {term}", frame, family="poisson")
     fit = rp.glm(f"y ~ {term}", pieces(frame), family="poisson")
     assert list(fit.params.index) == list(held.params.index)
@@ -46,7 +42,7 @@ def test_transforms_of_transforms_take_as_many_passes_as_they_are_deep(term, pas
     assert fit.message.endswith(said) if passes else "beforehand" not in fit.message
 
 
-def test_formulas_of_a_density_have_them_too(frame):
+def test_formulas_of_a_density_have_them_too(frame, pieces):
     formulas = {"mean": "y ~ scale(log(z))", "zero": "~ bs(x, df=4)"}
     held, fit = (rp.mle("zero_inflated_poisson", formulas, data) for data in (frame, pieces(frame)))
     np.testing.assert_allclose(fit.predict(frame[:50]), held.predict(frame[:50]), rtol=1e-5)
@@ -74,8 +70,15 @@ def test_only_the_columns_of_these_transforms_are_read(frame):
     assert asked[0] == ("x",) and set(asked[1]) == {"x", "y", "z"}
 
 
-@pytest.mark.parametrize("kept", [quantiles.KEPT, 500])
-def test_the_bits_are_those_of_one_thread_and_of_an_interrupted_fit(kept, frame, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("formula", "kept"),
+    [
+        ("y ~ scale(x) + poly(z, 2)", quantiles.KEPT),  # the first pass finds both states
+        ("y ~ poly(scale(x), 2) + cr(z, df=4)", quantiles.KEPT),
+        ("y ~ poly(scale(x), 2) + cr(z, df=4)", 500),
+    ],
+)
+def test_the_bits_are_those_of_one_thread_and_of_an_interrupted_fit(formula, kept, frame, tmp_path, monkeypatch):
     monkeypatch.setattr(quantiles, "KEPT", kept)
     monkeypatch.setattr(quantiles, "FEWEST", kept)
     monkeypatch.setattr(quantiles, "FEW", kept)
@@ -84,7 +87,7 @@ def test_the_bits_are_those_of_one_thread_and_of_an_interrupted_fit(kept, frame,
     monkeypatch.setattr("raphson.data.parquet.PART_ROWS", 600)
     params = [
         rp.glm(
-            "y ~ poly(scale(x), 2) + cr(z, df=4)",
+            formula,
             rp.stream(f"{tmp_path}/*.parquet", 256),
             family="poisson",
             executor=rp.execute.threads(count),
