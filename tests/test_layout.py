@@ -49,7 +49,7 @@ ELSEWHERE = {
     "tests/model/curve/test_code.py": ["model/curve/compiled"],
     "tests/model/curve/test_read.py": ["model/curve/remarks"],
     "tests/fit/test_bootstrap.py": ["model/curve/replicates", "fit/refitted", "fit/refitting"],
-    "tests/fit/test_members.py": ["fit/reading"],
+    "tests/fit/test_members.py": ["fit/estimates", "fit/reading"],
     "tests/fit/test_plotting.py": ["fit/pictured"],
     "tests/typing/test_typing.py": ["fit/levels"],
     "tests/fit/test_saving.py": ["fit/coefficients", "model/curve/saved"],
