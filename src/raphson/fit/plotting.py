@@ -141,7 +141,7 @@ def plot_path(fit: Any, ax: Axes | None) -> Axes:
 def plot_smooths(fit: Any, term: str | None, ax: Any, level: float) -> Any:
     """See :meth:`raphson.Fit.plot_smooths`."""
     reading = fit._reading
-    reading.check_name("smooth_curves")
+    reading.check_name("plot_smooths")
     found = checked(reading, "plot_smooths", level)
     if term is not None:
         known = [one.term for one in found]
@@ -154,7 +154,7 @@ def plot_smooths(fit: Any, term: str | None, ax: Any, level: float) -> Any:
 def plot_random_effects(fit: Any, group: str | None, ax: Any, level: float) -> Any:
     """See :meth:`raphson.Fit.plot_random_effects`."""
     reading = fit._reading
-    reading.check_name("random_effects")
+    reading.check_name("plot_random_effects")
     found = effects_pictures(reading, level)
     if not found:
         raise ModelError(

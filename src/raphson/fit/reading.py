@@ -46,7 +46,15 @@ LIKELIHOODS_ONLY = {
 VARYING_ONLY = dict.fromkeys(
     (
         *("variances", "random_effects", "smooths", "edf", "satterthwaite_df", "conditional_aic", "conditional_df"),
-        *("conditional_llf", "r2_marginal", "r2_conditional", "icc", "smooth_curves"),
+        *(
+            "conditional_llf",
+            "r2_marginal",
+            "r2_conditional",
+            "icc",
+            "smooth_curves",
+            "plot_smooths",
+            "plot_random_effects",
+        ),
     ),
     "available where coefficients vary only, by terms such as (1 | group) and s(x)",
 )
