@@ -303,7 +303,7 @@ def _warn_of_replicates(found: Bootstrap) -> None:
     """Warn of replicates whose maximum is infinite or was not found."""
     warnings = []
     if found.n_infinite:
-        infinite = np.isinf(found.estimates.to_numpy()).any(axis=0)
+        infinite: Any = np.isinf(found.estimates.to_numpy()).any(axis=0)
         separated = any(some and name != "theta" for name, some in zip(found.params.index, infinite, strict=True))
         why = "their data are separated" if separated else "their counts vary no more than Poisson ones: theta = inf"
         warnings.append(

@@ -103,7 +103,7 @@ class GeneralisedLinearModel(Model):
         """
         check_weights_kind(weights_kind)
         observations = resolve(family).prepare(data.response.weighted(data.weights, weights_kind), data.trials)
-        if observations.weights_are_trials:
+        if observations.weights_are_trials and data.weights is not None:
             # A weight of 0 leaves its row out, whatever its trials.
             counts = (data.weights > 0).astype(float)
             data = replace(data, weights=None if counts.all() else counts, trials=observations.size)
