@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 import raphson as rp
-from raphson.errors import RefusedName
 
 RNG = np.random.default_rng(5)
 N = 120
@@ -104,10 +103,3 @@ def test_glm_sends_several_levels_here():
     data = {"b": list("abc") * 20, "x": np.arange(60.0) % 7, "g": list("pqrst") * 12}
     with pytest.raises(rp.ModelError, match=r"one predictor where effects vary.*rp\.mle"):
         rp.glm("b ~ x + (1 | g)", data, family="multinomial")
-
-
-def test_a_simulated_ratio_is_refused_as_other_simulations_are():
-    data = {"y": np.arange(12.0) % 5, "g": [*"aaabbbcccddd"]}
-    fits = [rp.mle(normal, {"mu": f"y ~ 1{more}", "log_sigma": "~ 1"}, data) for more in (" + (1 | g)", "")]
-    with pytest.raises(RefusedName, match="bootstrap: not available for a likelihood where coefficients vary"):
-        fits[0].lr_test(fits[1], bootstrap=19)

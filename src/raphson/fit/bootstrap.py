@@ -217,7 +217,8 @@ def bootstrap(
     kind : "nonparametric" (draws rows with replacement), "cluster" (draws the clusters of ``groups=`` with
         replacement) or "parametric" (draws responses from the fitted model). None draws rows; where coefficients vary
         by groups, responses with new effects of the groups.
-    simulate : for "parametric" with a family that has no generator: ``simulate(rng, eta (K, n)) -> (n,)``.
+    simulate : for "parametric" with a family that has no generator: ``simulate(rng, eta (K, n)) -> (n,)``, where
+        coefficients vary with predictors that have new effects.
     groups : (n,) cluster of each row, or the name of a column, for "cluster"; by default those of the fit. Where
         coefficients vary, by default the levels of the outermost group; one that is drawn twice is two levels.
 

@@ -213,6 +213,7 @@ def _of_likelihood(fit: Reading, drawn: Drawn) -> Iterator[Check]:
                 yield residuals.spread(rows, values, visible(name))
             varying += 1
     yield from _over_covariates(fit, rows, chosen)
+    yield from _of_effects(rows)
 
 
 def _of_levels(fit: Reading, shown: levels.Levels, chosen: np.ndarray) -> Iterator[Check]:
@@ -248,6 +249,10 @@ def _checks(fit: Reading, rows: Simulated) -> Iterator[Check]:
         if not binary:
             yield residuals.spread(rows, fitted[chosen], _fitted_label(fit), others)
     yield from _over_covariates(fit, rows, chosen)
+    yield from _of_effects(rows)
+
+
+def _of_effects(rows: Simulated) -> Iterator[Check]:
     for name in rows.effects:
         yield residuals.effects(rows, name)
 

@@ -18,10 +18,10 @@ from raphson.data.products import dense
 from raphson.errors import ModelError, RaphsonError, visible
 from raphson.fit.checking import covariates
 from raphson.fit.functions import conf_int
-from raphson.fit.means import rows_at
 from raphson.fit.reading import Reading
 from raphson.fit.terms import contains, drop1
 from raphson.inference import intervals
+from raphson.model.base import rows_at
 from raphson.scipy_special import chdtrc, fdtrc
 
 CHEAP = 500_000

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from raphson.choices import Effects, Interval, NewLevels, Scale
-from raphson.data.blocks import Block, make_blocks
+from raphson.data.blocks import Block
 from raphson.data.products import matvec
 from raphson.errors import ConvergenceWarning, ModelError, check_choice, warn_user
 from raphson.inference import delta, intervals
-from raphson.model.base import RowTable, row_table
+from raphson.model.base import RowTable, row_table, rows_at
 from raphson.model.families.distribution import Distribution
-from raphson.model.predictor import LinearPredictor, Predictor
+from raphson.model.predictor import Predictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,16 +62,6 @@ class Prediction:
     def uncertain(self) -> bool:
         """Whether standard errors or intervals are wanted."""
         return self.se or self.interval is not None
-
-
-def rows_at(family: Distribution, eta: np.ndarray) -> RowTable:
-    """The compiled row functions at linear predictors (n,), which are passed as the offset; other predictors are 0."""
-    K = family.n_predictors
-    constant = LinearPredictor((1,) * K, (0,) * K)
-    shift = np.zeros((K, len(eta)))
-    shift[0] = eta
-    blocks = make_blocks((np.zeros((len(eta), 1)),), np.ones(len(eta)), None, shift)
-    return row_table(family, constant, blocks, np.zeros(K))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,35 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from raphson.errors import ModelError
+from raphson.model.base import Model, RowTable
+
 Simulator = Callable[[np.random.Generator, np.ndarray], np.ndarray]
 """``simulate(rng, eta (K, n)) -> (n,)`` responses."""
 
 Work = Callable[[np.random.Generator, int], Any]
 """What is made of a source of randomness and of a number of replicates."""
+
+
+def simulated_by(simulate: Simulator, rng: np.random.Generator, eta: np.ndarray) -> np.ndarray:
+    """(count, n) responses that a user's function draws at predictors (count, K, n).
+
+    Raises
+    ------
+    ModelError
+    """
+    y, n = [np.asarray(simulate(rng, one), dtype=float) for one in eta], eta.shape[2]
+    for one in y:
+        if one.shape != (n,):
+            raise ModelError(f"simulate: expected a function that returns {n} responses; got shape {one.shape}")
+    return np.stack(y)
+
+
+def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator | None) -> Work:
+    """A function that draws (count, n) responses; `rows` are the model's at the true parameters."""
+    if simulate is None:
+        return model.sampler(rows, dispersion)
+    return lambda rng, count: simulated_by(simulate, rng, np.broadcast_to(rows.eta, (count, *rows.eta.shape)))
 
 
 class Refits(Protocol):
@@ -34,6 +58,20 @@ class Refits(Protocol):
 
     def values(self, y: np.ndarray, found: Refitted) -> np.ndarray:
         """(B,) the log-likelihoods of replicates with responses (B, n); NaN where there is no finite maximum."""
+        ...
+
+    @property
+    def draws_anew(self) -> bool:
+        """Whether each data set that is drawn has predictors of its own, as effects are drawn too."""
+        ...
+
+    @property
+    def own_effects(self) -> dict[str, np.ndarray]:
+        """The effects of groups of the fit, by their names."""
+        ...
+
+    def eta(self, found: Refitted, i: int) -> np.ndarray:
+        """(K, n) the predictors at the estimate of a replicate."""
         ...
 
     def at(self, y: np.ndarray, found: Refitted, i: int) -> tuple[Any, Any]:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from raphson.choices import Draws, Information
-from raphson.errors import ModelError, RaphsonError
+from raphson.errors import RaphsonError
 from raphson.execute import Executor
 from raphson.fit.reading import Reading
-from raphson.fit.refitted import Refits, Refitted, Simulator, Work
+from raphson.fit.refitted import Refits, Refitted, Simulator, Work, drawing
 from raphson.fit.uncertainty import Uncertainty
 from raphson.model.base import Model, RowTable
 from raphson.model.replicates import CommonRows
@@ -48,24 +48,9 @@ def refits_of(fit: Reading) -> Refits:
 def draws_of(fit: Reading, simulate: Simulator | None, effects: Draws = "new") -> Work:
     """A function that draws (count, n) responses from a fit; effects of groups are drawn too, or those of the fit."""
     own = fit.own_refits
-    if own is None or simulate is not None:
+    if own is None:
         return drawing(fit.at("a simulation").fitted, fit.rows, fit.dispersion, simulate)
-    return own.sampler(effects)
-
-
-def drawing(model: Model, rows: RowTable, dispersion: float, simulate: Simulator | None) -> Work:
-    """A function that draws (count, n) responses; `rows` are the model's at the true parameters."""
-    n = len(model.y)
-    if simulate is None:
-        return model.sampler(rows, dispersion)
-
-    def drawn(rng: np.random.Generator, count: int) -> np.ndarray:
-        y = [np.asarray(simulate(rng, rows.eta), dtype=float) for _ in range(count)]
-        if y[0].shape != (n,):
-            raise ModelError(f"simulate: expected a function that returns {n} responses; got shape {y[0].shape}")
-        return np.stack(y)
-
-    return drawn
+    return own.sampler(effects, simulate)
 
 
 @dataclass(frozen=True)
@@ -98,6 +83,15 @@ class Refitting:
         if state.infinite.any():  # infinite parameters stay infinite
             return Refitting(at.estimate.model, at.estimate.result.theta, at.estimate.result.free, *how)
         return Refitting(at.asked, state.theta, state.free, *how)
+
+    @property
+    def draws_anew(self) -> bool:
+        return False
+
+    @property
+    def own_effects(self) -> dict[str, np.ndarray]:
+        """No group has effects."""
+        return {}
 
     @property
     def chunk(self) -> int:
@@ -134,6 +128,11 @@ class Refitting:
         theta = found.theta[i]
         model = self.model.with_nuisance_fixed(theta)
         return model, model.rows(theta[: model.predictor.n_params])
+
+    def eta(self, found: Refitted, i: int) -> np.ndarray:
+        """(K, n) the predictors at the estimate of a replicate."""
+        model = self.model
+        return np.concatenate([model.predictor.eta(one, found.theta[i])[:, : one.rows] for one in model.blocks], axis=1)
 
     def effects(self, found: Refitted, i: int) -> dict[str, np.ndarray]:
         """No group has effects."""

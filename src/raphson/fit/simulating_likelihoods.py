@@ -17,8 +17,8 @@ from raphson.checks.simulated import Rows, Simulated
 from raphson.checks.survival import Times, censoring_times
 from raphson.errors import ModelError, visible
 from raphson.fit.reading import Reading
-from raphson.fit.refitted import Simulator
-from raphson.fit.refitting import Refitting, drawing
+from raphson.fit.refitted import Simulator, drawing
+from raphson.fit.refitting import draws_of, refits_of
 from raphson.fit.simulating import FARTHEST, LEAST, Moves, Plan, check_refits
 from raphson.inference.residuals import randomised_quantile
 from raphson.model.likelihood.row_densities import levels_of
@@ -29,6 +29,8 @@ from raphson.options import seed_or_none
 MOST_TABULATED = 30_000
 """Rows times data sets up to which densities without a distribution function are tabulated for each refit: 1 s for
 10,000 of them."""
+MOST_DRAWN_ANEW = 200_000
+"""The same where each data set has effects of its own, which its rows' densities are tabulated with: 20 s of them."""
 MOST_STEPPED = 500_000
 """Rows times data sets up to which censored data are refitted, by Newton steps of one data set at a time."""
 MOST_ROWS = 3_000
@@ -85,13 +87,14 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
         ) from error
     if censored:
         return _censored(fit, plan, own, rng)
-    if not closed and plan.refits:
+    anew = refits_of(fit).draws_anew
+    if (anew or not closed) and plan.refits:
         fewer = plan.count if n is not None else LEAST
-        if fewer * len(plan.rows) <= MOST_TABULATED:
+        if fewer * len(plan.rows) <= (MOST_DRAWN_ANEW if anew else MOST_TABULATED):
             plan = replace(plan, count=fewer)
         else:
             plan = plan.without_refits(
-                f"its density would be tabulated in {fewer * len(plan.rows):,} rows; give its cdf="
+                f"its density would be tabulated in {fewer * len(plan.rows):,} rows{'' if anew else '; give its cdf='}"
             )
     names, counts = levels_of(model.family), _are_counts(model)
     if plan.refits:
@@ -102,9 +105,10 @@ def simulated_likelihood(fit: Reading, n: int | None, seed: int, simulate: Simul
     residual = rng.standard_normal((plan.count, len(own)))
     y, drawn, levels = model.y[plan.rows], np.zeros((plan.count, 1)), None
     if counts or names is not None:
-        part = model.subset(plan.rows)
+        at = fit.at("check")
+        part = at.fitted.subset(plan.rows)
         try:
-            drawn = part.sampler(part.rows(fit.state.theta), 1.0)(rng, plan.count)
+            drawn = part.sampler(part.rows(at.theta), 1.0)(rng, plan.count)
         except ModelError:
             counts, names = False, None
     if names is not None:
@@ -147,26 +151,27 @@ def _refitted(
     fit: Reading, plan: Plan, own: np.ndarray, names: tuple[str, ...] | None, counts: bool, seed: int
 ) -> Drawn:
     model, rows = fit.at("check").asked, plan.rows
-    draw, refitting, ones = model.sampler(fit.rows, 1.0), Refitting.of(fit), np.ones(len(model.y))
+    draw, refitting, ones = draws_of(fit, None), refits_of(fit), np.ones(len(model.y))
     moves_of = Moves.of(fit, plan)
 
-    def work(rng: np.random.Generator, size: int) -> list[tuple[np.ndarray, ...]]:
+    def work(rng: np.random.Generator, size: int) -> list[tuple[Any, ...]]:
         y = draw(rng, size)
         found = refitting.refit(y, ones, size)
         kept = []
         for i in np.flatnonzero(found.finite):
-            eta = _eta(model, found.theta[i])
+            eta = refitting.eta(found, int(i))
             residual = _residuals(model, y[i], eta, rows, rng)
             p = residual if names is None else _probabilities(model, eta[:, rows], rows, len(names))
             moves = residual
             if moves_of is not None:
                 moves = moves_of.of_scores(model.replica(y[i], ones).rows(found.theta[i]).score)
-            kept.append((y[i][rows], eta[0][rows], residual, p, moves))
+            kept.append((y[i][rows], eta[0][rows], residual, p, moves, refitting.effects(found, int(i))))
         return kept
 
     every = [one for part in plan.in_parts(work, fit, seed) for one in part]
     check_refits([len(every)])
-    y, first, residual, p, moves = (np.stack(one) for one in zip(*every, strict=True))
+    *columns, effects = zip(*every, strict=True)
+    y, first, residual, p, moves = (np.stack(one) for one in columns)
     alone = None if moves_of is None else moves_of.of_scores(fit.rows.score)
     data = Rows(model.y[rows], fit.rows.eta[0][rows], own, alone)
     levels = None
@@ -174,38 +179,42 @@ def _refitted(
         fitted = _probabilities(model, fit.rows.eta[:, rows], rows, len(names))
         levels = Levels(names, data.y, fitted, y, p)
     found = _simulated(fit, plan, data, Rows(y, first, residual, moves if moves_of is not None else None))
-    return Drawn(found, levels, None, counts)
+    own_effects = refitting.own_effects.items()
+    both = {name: (mine, np.stack([one[name] for one in effects])) for name, mine in own_effects}
+    return Drawn(replace(found, effects=both), levels, None, counts)
 
 
 def _censored(fit: Reading, plan: Plan, own: np.ndarray, rng: np.random.Generator) -> Drawn:
     """Times drawn and censored as the data are, refitted where that is quick."""
-    model: Any = fit.at("check").asked
-    rows = plan.rows
+    at: Any = fit.at("check")
+    model, rows = at.asked, plan.rows
     seen = ~model.censored
-    whole = _uncensored(model)
+    whole = _uncensored(at.fitted)
     # Of more rows fewer data sets, and of so many that a refit takes long none is refitted.
     plan = replace(plan, count=int(np.clip(MOST_STEPPED // len(model.y), min(LEAST, plan.count), plan.count)))
-    if len(model.y) * plan.count > MOST_STEPPED:
+    if refits_of(fit).draws_anew:
+        plan = plan.without_refits("the effects of new groups would have to be censored as those of the data are")
+    elif len(model.y) * plan.count > MOST_STEPPED:
         plan = plan.without_refits(f"{plan.count} refits of {len(model.y):,} censored rows would take too long")
     refits = plan.refits
     part, ends = (whole, seen) if refits else (whole.subset(rows), seen[rows])
     eta = fit.rows.eta if refits else fit.rows.eta[:, rows]
-    time = part.sampler(part.rows(fit.state.theta), 1.0)(rng, plan.count)
+    time = part.sampler(part.rows(at.theta), 1.0)(rng, plan.count)
     until = censoring_times(model.y if refits else model.y[rows], ends, rng, plan.count)
     y, event = np.minimum(time, until), time <= until
     share = np.empty((plan.count, len(rows)))
     residual = rng.standard_normal((plan.count, len(rows)))
     kept = np.ones(plan.count, dtype=bool)
     for i in range(plan.count):
-        at = eta
+        near = eta
         if refits:
             drawn = _with_events(model, y[i], event[i])
             theta = _stepped(drawn, fit.state.theta, fit.state.free)
             kept[i] = bool(np.isfinite(theta).all())
-            at = _eta(drawn, theta)
-            residual[i] = _residuals(drawn, y[i], at, rows, rng)
+            near = _eta(drawn, theta)
+            residual[i] = _residuals(drawn, y[i], near, rows, rng)
         chosen = rows if refits else slice(None)
-        share[i] = np.exp(whole.log_tails(y[i][chosen], at[:, chosen], rows)[1])
+        share[i] = np.exp(whole.log_tails(y[i][chosen], near[:, chosen], rows)[1])
     check_refits([int(kept.sum())])
     if refits:
         y, event = y[:, rows], event[:, rows]

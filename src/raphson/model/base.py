@@ -14,7 +14,7 @@ import numpy as np
 from raphson.cached import cached_property
 from raphson.choices import WeightsKind
 from raphson.data import ModelData
-from raphson.data.blocks import Block
+from raphson.data.blocks import Block, make_blocks
 from raphson.data.sample_rows import spread_rows
 from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError, check_choice
@@ -23,7 +23,7 @@ from raphson.model.bias.reduction import reduced
 from raphson.model.families.distribution import Distribution
 from raphson.model.log_likelihood import LogLikelihood, pearson_statistic
 from raphson.model.objective import Evaluation, Objective
-from raphson.model.predictor import Predictor
+from raphson.model.predictor import LinearPredictor, Predictor
 from raphson.model.problem import Problem
 from raphson.model.replicates import Replicates
 from raphson.model.rows import block_rows
@@ -356,6 +356,20 @@ class Model(Problem):
         scale = self.scale_of_rows(dispersion)
         return lambda rng, count: self.family.sample(rng, rows.eta, rows.mean, scale, self.size, count)
 
+    def draw(self, rng: np.random.Generator, eta: np.ndarray, dispersion: float) -> np.ndarray:
+        """(count, n) responses of data sets that have predictors of their own, (count, K, n).
+
+        Raises
+        ------
+        ModelError
+            If the family cannot be drawn from.
+        """
+        count, _, n = eta.shape
+        flat, scale = eta[:, 0].reshape(1, -1), np.tile(self.scale_of_rows(dispersion), count)
+        size = None if self.size is None else np.tile(self.size, count)
+        mean = rows_at(self.family, flat[0]).mean
+        return self.family.sample(rng, flat, mean, scale, size, 1)[0].reshape(count, n)
+
     def scale_of_rows(self, dispersion: float) -> np.ndarray:
         """(n,) the dispersion of each row: φ/w by precision weights w; a row of weight 0 gets φ itself."""
         w, scale = self.data.weights, np.full(len(self.y), float(dispersion))
@@ -480,3 +494,13 @@ class Model(Problem):
 def check_weights_kind(kind: str) -> None:
     """Refuse an unknown kind of weights."""
     check_choice("weights_kind", kind, get_args(WeightsKind))
+
+
+def rows_at(family: Distribution, eta: np.ndarray) -> RowTable:
+    """The compiled row functions at linear predictors (n,), which are passed as the offset; other predictors are 0."""
+    K = family.n_predictors
+    constant = LinearPredictor((1,) * K, (0,) * K)
+    shift = np.zeros((K, len(eta)))
+    shift[0] = eta
+    blocks = make_blocks((np.zeros((len(eta), 1)),), np.ones(len(eta)), None, shift)
+    return row_table(family, constant, blocks, np.zeros(K))

@@ -318,7 +318,7 @@ def test_weights_are_copies_and_rows_have_no_order():
     np.testing.assert_allclose(fit.bse, copies.bse, rtol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["residuals", "fittedvalues", "simulate", "drop1"])
+@pytest.mark.parametrize("name", ["fittedvalues"])
 def test_what_is_not_there_is_refused(fitted, name):
     with pytest.raises(RefusedName, match="not available"):
         member = getattr(fitted, name)

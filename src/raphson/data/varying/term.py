@@ -49,6 +49,8 @@ class VaryingTerm:
         Of a tensor product, the diagonals d_m ≥ 0; none of the columns has 0 in all of them.
     predictor : int
         The number of the predictor that it adds to.
+    prefix : str
+        What the label and the names begin with where there are several predictors: ``"sigma:"``.
 
     Examples
     --------
@@ -68,6 +70,12 @@ class VaryingTerm:
     margins: tuple[str, ...] = ()
     penalties: np.ndarray | None = None
     predictor: int = 0
+    prefix: str = ""
+
+    @property
+    def own_label(self) -> str:
+        """The label without the prefix, as the formula of its predictor has it."""
+        return self.label.removeprefix(self.prefix)
 
     @property
     def width(self) -> int:

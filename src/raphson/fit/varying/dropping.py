@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raphson.data.products import dense
 from raphson.errors import ConvergenceWarning, ModelError, warn_user
 from raphson.fit.varying.refits import off_the_edge
 from raphson.inference import hypotheses
 from raphson.model.varying.edge import without
-from raphson.model.varying.model import VaryingModel
 from raphson.newton.estimate import Options, estimate
 from raphson.newton.methods import METHODS
 
@@ -64,21 +62,16 @@ def dropped(fit: VaryingReading, contains: Callable[[str, str], bool]) -> pd.Dat
 def _fixed(fit: VaryingReading, columns: list[int]) -> Line:
     """The line of a term of the design; aliased columns of other terms may take up a part of it, or all."""
     model, kept = fit.model, fit.model.kept
-    X = np.asarray(dense(model.data.X), dtype=float)
     if model.restricted:
         moved = [j for j in columns if kept[j]]
         others = [int(j) for j in np.flatnonzero(~kept) if j not in columns]
-        R = hypotheses.left_out(X[model.row_weight > 0], np.flatnonzero(kept), moved, others)
+        R = hypotheses.left_out(model.triangle, np.flatnonzero(kept), moved, others)
         return _by_wald(fit, R) if len(R) else _nothing(fit)
-    stays = np.ones(len(kept), dtype=bool)
-    stays[columns] = False
-    names = tuple(name for name, stay in zip(model.data.names, stays, strict=True) if stay)
-    data = replace(model.data, X=X[:, stays], names=names, terms={})
-    smaller = replace(model, data=data, held=None, shared={})
+    smaller = model.without(columns)
     q = int(np.count_nonzero(kept)) - int(np.count_nonzero(smaller.kept))
     if not q:
         return _nothing(fit)
-    beta = np.nan_to_num(fit.estimates)[stays][smaller.kept]
+    beta = np.nan_to_num(fit.estimates)[smaller.kept]
     start = np.concatenate([beta, off_the_edge(fit.maximum)[fit.maximum.criterion.p :]])
     return _ratio(fit, smaller, start, (q,), q)
 
@@ -102,7 +95,7 @@ def _varying(fit: VaryingReading, contains: Callable[[str, str], bool]) -> Itera
         scale = criterion.scales[number]
         for effect, columns in _effects(term, contains):
             whole = len(columns) == term.width
-            label = f"({term.label})" if whole else f"{effect} in ({term.label})"
+            label = f"({term.own_label})" if whole else f"{effect} in ({term.own_label})"
             entries = own[criterion.p + scale.start :][: scale.count]
             if scale.structure == "correlated":
                 where = [at[0] for at in scale.places]
@@ -116,14 +109,14 @@ def _varying(fit: VaryingReading, contains: Callable[[str, str], bool]) -> Itera
             held[at], start[at] = gone, np.where(gone, 0.0, entries)
             q, fresh = int(gone.sum()), 1 if scale.structure in ("common", "tensor") else len(columns)
             mixed = (q - 1, q) if fresh == 1 else ()
-            yield label, _ratio(fit, replace(fit.model, held=held), start, mixed, q)
+            yield f"{term.prefix}{label}", _ratio(fit, replace(fit.model, held=held), start, mixed, q)
 
 
 def _effects(term: Any, contains: Callable[[str, str], bool]) -> Iterator[tuple[str, list[int]]]:
     """What of a term can be left out: an effect that no larger one contains, or the whole term of a single effect."""
     names: dict[str, list[int]] = {}
     for column, name in enumerate(term.names):
-        names.setdefault(re.sub(r"\[[^\]]*\]", "", name), []).append(column)
+        names.setdefault(re.sub(r"\[[^\]]*\]", "", name.removeprefix(term.prefix)), []).append(column)
     if len(names) == 1 or term.structure in ("common", "tensor"):
         yield next(iter(names)), list(range(term.width))
         return
@@ -132,7 +125,7 @@ def _effects(term: Any, contains: Callable[[str, str], bool]) -> Iterator[tuple[
             yield name, columns
 
 
-def _ratio(fit: VaryingReading, smaller: VaryingModel, start: np.ndarray, mixed: tuple[int, ...], q: int) -> Line:
+def _ratio(fit: VaryingReading, smaller: Any, start: np.ndarray, mixed: tuple[int, ...], q: int) -> Line:
     """The line of a smaller model, fitted from a start; without a p-value where several variances are new."""
     found = estimate(smaller, Options(METHODS["newton"]), start)
     if not found.status.converged:

@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 
     from raphson.data.varying.term import VaryingTerm
 
-NOT_OF_SEVERAL = dict.fromkeys(
-    ("simulate", "bootstrap", "check", "residuals", "drop1", "score_test"),
-    "not available for a likelihood where coefficients vary; see params, variances, llf and predict()",
-)
-
 
 @dataclass(frozen=True)
 class VaryingPredicted(Predicted):
@@ -89,7 +84,7 @@ class VaryingLikelihoodReading(VaryingReading, LikelihoodReading):
 
     @property
     def refused(self) -> Mapping[str, str]:
-        return NETWORKS_ONLY | NO_MEAN | NO_CURVE | NOT_HERE | NOT_OF_SEVERAL
+        return NETWORKS_ONLY | NO_MEAN | NO_CURVE | NOT_HERE
 
     @property
     def measures(self) -> tuple[str, ...]:

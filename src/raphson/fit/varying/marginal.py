@@ -18,8 +18,9 @@ import numpy as np
 
 from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError
-from raphson.fit.means import Prediction, rows_at
+from raphson.fit.means import Prediction
 from raphson.inference.intervals import quantile
+from raphson.model.base import rows_at
 
 if TYPE_CHECKING:
     import pandas as pd

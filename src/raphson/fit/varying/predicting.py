@@ -19,9 +19,10 @@ import numpy as np
 
 from raphson.data.varying.term import VaryingTerm
 from raphson.errors import DataError, ModelError
-from raphson.fit.means import Prediction, rows_at
+from raphson.fit.means import Prediction
 from raphson.inference import delta
 from raphson.inference.intervals import quantile
+from raphson.model.base import rows_at
 from raphson.model.families.distribution import Distribution
 from raphson.model.varying.joint import Joint
 from raphson.model.varying.results import AtMaximum

@@ -16,8 +16,7 @@ import numpy as np
 
 from raphson.choices import Draws
 from raphson.errors import ModelError, RaphsonError
-from raphson.fit.means import rows_at
-from raphson.fit.refitted import Refitted, Replicated, Work
+from raphson.fit.refitted import Refitted, Replicated, Simulator, Work, drawing, simulated_by
 from raphson.fit.varying.deleting import cluster_scores
 from raphson.fit.varying.grouping import grouped, is_nested, outermost
 from raphson.fit.varying.tables import RESIDUAL, error_of, named
@@ -51,13 +50,13 @@ class VaryingRefits:
     fit : the fit.
     """
 
-    chunk = TOGETHER
+    chunk, draws_anew = TOGETHER, True
 
     def __init__(self, fit: OfCriterion) -> None:
         self.fit = fit
         at = fit.at("a refit")
         asked: Any = at.asked
-        self.model: VaryingModel = asked
+        self.model: Any = asked
 
     @property
     def work(self) -> float:
@@ -71,7 +70,7 @@ class VaryingRefits:
 
     # -- draws ---------------------------------------------------------------------------------------------------
 
-    def sampler(self, effects: Draws) -> Work:
+    def sampler(self, effects: Draws, simulate: Simulator | None = None) -> Work:
         """A function that draws (count, n) responses, with new effects of the groups or those of the fit.
 
         Raises
@@ -81,28 +80,27 @@ class VaryingRefits:
         """
         fit = self.fit
         self.check_copies()
-        fitted, table, at = fit.at("a simulation").fitted, fit.rows, fit.maximum
+        fitted, eta, at = fit.at("a simulation").fitted, fit.rows.eta, fit.maximum
         pieces = [piece for piece in at.criterion.layout.pieces if piece.codes is not None and piece.term is not None]
         if effects == "conditional" or not pieces:
-            return fitted.sampler(table, fit.dispersion)
-        base = table.eta[0] - sum(piece.product(at.modes(_term(piece)).ravel()) for piece in pieces)
+            return drawing(fitted, fit.rows, fit.dispersion, simulate)
+        base = eta.copy()
+        for piece in pieces:
+            base[piece.predictor] -= piece.product(at.modes(_term(piece)).ravel())
         factors = at.criterion.factors(at.theta)
         own = {one.term: L for one, L in zip(at.criterion.layout.pieces, factors, strict=True)}
-        scale, n, family = fitted.scale_of_rows(fit.dispersion), len(base), fitted.family
-        size = fitted.size
 
         def draw(rng: np.random.Generator, count: int) -> np.ndarray:
-            eta = np.tile(base, (count, 1))
+            eta = np.tile(base, (count, 1, 1))
             for piece in pieces:
                 L = own[piece.term]
                 assert L is not None
                 b = rng.standard_normal((count, piece.levels, piece.width)) @ L.T
                 for c in range(piece.width):
-                    eta += piece.columns[:, c] * b[:, piece.codes, c]
-            flat = eta.reshape(1, -1)
-            mean = rows_at(family, flat[0]).mean
-            sizes = None if size is None else np.tile(size, count)
-            return family.sample(rng, flat, mean, np.tile(scale, count), sizes, 1)[0].reshape(count, n)
+                    eta[:, piece.predictor] += piece.columns[:, c] * b[:, piece.codes, c]
+            if simulate is not None:
+                return simulated_by(simulate, rng, eta)
+            return fitted.draw(rng, eta, fit.dispersion)
 
         return draw
 
@@ -187,6 +185,12 @@ class VaryingRefits:
         maximum = end.model.maximum(end.result.theta)
         conditional = end.model.conditional(maximum)
         return conditional, conditional.rows(maximum.beta_of_all(self.model.kept))
+
+    def eta(self, found: Refitted, i: int) -> np.ndarray:
+        """(K, n) the predictors of a replicate, with the modes of its coefficients."""
+        assert found.inner is not None
+        end: Estimate[VaryingModel] = found.inner[i]
+        return end.model.maximum(end.result.theta).spot.mode.eta
 
     def effects(self, found: Refitted, i: int) -> dict[str, np.ndarray]:
         """The modes of the effects of groups of a replicate, by their names."""

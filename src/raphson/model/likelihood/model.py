@@ -266,16 +266,7 @@ class LikelihoodModel(Model):
 
     def sampler(self, rows: RowTable, dispersion: float) -> Sampler:
         """By the inverse of each row's distribution function."""
-        if not self.family.with_response:
-            raise ModelError(
-                "simulate: loglik(params, row) does not say which column is the response, so it cannot be drawn; write "
-                "a density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
-            )
-        if self.censored.any():
-            raise ModelError(
-                "simulate: some responses are censored, and when those drawn in their place would be is not known; "
-                "use the nonparametric bootstrap, which draws rows with their censoring, or pass simulate="
-            )
+        self._check_drawn()
         from raphson.model.likelihood.distribution import quantiles, tabulate
 
         tables = tabulate(self.family, rows.eta, self.extra, self.y)
@@ -284,6 +275,34 @@ class LikelihoodModel(Model):
             return quantiles(tables, rng.random((count, len(self.y))))
 
         return drawn
+
+    def draw(self, rng: np.random.Generator, eta: np.ndarray, dispersion: float) -> np.ndarray:
+        """By the inverse of the distribution function of each row of each data set."""
+        self._check_drawn()
+        from raphson.model.likelihood.distribution import quantiles, tabulate
+
+        count, K, n = eta.shape
+        extra = tuple(np.tile(one, (count, *[1] * (one.ndim - 1))) for one in self.extra)
+        tables = tabulate(self.family, eta.transpose(1, 0, 2).reshape(K, -1), extra, self.y)
+        return quantiles(tables, rng.random((1, count * n)))[0].reshape(count, n)
+
+    def _check_drawn(self) -> None:
+        """Refuse to draw what has no response, or responses that are censored.
+
+        Raises
+        ------
+        ModelError
+        """
+        if not self.family.with_response:
+            raise ModelError(
+                "simulate: loglik(params, row) does not say which column is the response, so it cannot be drawn; write "
+                "a density logpdf(y, ...) with formulas, or use the nonparametric bootstrap"
+            )
+        if self.censored.any():
+            raise ModelError(
+                "simulate: some responses are censored, and when those drawn in their place would be is not known; "
+                "use the bootstrap of rows or clusters, which draws them with their censoring, or pass simulate="
+            )
 
     @property
     def keywords(self) -> dict[str, np.ndarray]:

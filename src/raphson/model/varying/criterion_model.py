@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -56,13 +56,54 @@ class CriterionModel:
     def kept(self) -> np.ndarray:
         """(p,) mask of the columns of each predictor that are not linear combinations of earlier ones."""
         if "kept" not in self.shared:
-            parts = [np.zeros(0, dtype=bool)]
-            for one in self.design_columns:
-                X = np.asarray(dense(one), dtype=float)
-                X = X if self.weight is None else X[self.row_weight > 0]
-                parts.append(independent(triangularised(X)) if X.shape[1] else np.zeros(0, dtype=bool))
-            self.shared["kept"] = np.concatenate(parts)
+            self.shared["kept"] = self._independent(())
         return cast("np.ndarray", self.shared["kept"])
+
+    def _independent(self, without: Sequence[int]) -> np.ndarray:
+        """(p,) mask of the columns that are no linear combinations of earlier ones, some columns left out."""
+        parts, start = [np.zeros(0, dtype=bool)], 0
+        for one in self.design_columns:
+            X = np.asarray(dense(one), dtype=float)
+            there = ~np.isin(np.arange(start, start + X.shape[1]), without)
+            start += X.shape[1]
+            X = X[:, there] if self.weight is None else X[self.row_weight > 0][:, there]
+            if X.shape[1]:
+                there[there] = independent(triangularised(X))
+            parts.append(there)
+        return np.concatenate(parts)
+
+    # -- other data ----------------------------------------------------------------------------------------------
+
+    def with_responses(self, y: np.ndarray) -> Self:
+        """The same model with other responses (n,), nothing held, and the layout of the columns shared."""
+        shared = {"kept": self.kept, "criterion": self.criterion.with_responses(y)}
+        return replace(cast("Any", self), y=y, held=None, noted=(), shared=shared)
+
+    def with_rows(self, rows: np.ndarray, copies: np.ndarray) -> Self:
+        """The model of some rows (m,), with the number of the copy (m,) of each: a level's copies are other levels."""
+        base: Any = self
+        part = base.subset(rows).with_terms([copied(term, rows, copies) for term in base.varying])
+        return replace(part, held=None, noted=(), shared={})
+
+    def without(self, columns: Sequence[int]) -> Self:
+        """The model without some columns of the design and nothing held.
+
+        Columns that are linear combinations with those left out take their place; the others are numbered as before.
+        """
+        return replace(cast("Any", self), held=None, shared={"kept": self._independent(columns)})
+
+    @property
+    def triangle(self) -> np.ndarray:
+        """(m, p) the cross-products of the columns of each predictor, those of different predictors apart."""
+        parts = []
+        for one in self.design_columns:
+            X = np.asarray(dense(one), dtype=float)
+            parts.append(triangularised(X if self.weight is None else X[self.row_weight > 0]))
+        from scipy.linalg import block_diag
+
+        return np.asarray(block_diag(*parts))
+
+    # -- the iteration -------------------------------------------------------------------------------------------
 
     @property
     def free(self) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, cast
 
@@ -14,6 +15,7 @@ from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError
 from raphson.model.base import Model
 from raphson.model.likelihood.model import LikelihoodModel
+from raphson.model.likelihood.runaway import limit_at_infinity
 from raphson.model.limits import Limit
 from raphson.model.objective import Evaluation, Need, Objective
 from raphson.model.varying.criterion import Criterion
@@ -21,6 +23,8 @@ from raphson.model.varying.criterion_model import CriterionModel, copied
 from raphson.model.varying.results import AtMaximum
 from raphson.model.varying.several import SeveralDensity
 from raphson.model.varying.start import starting_values
+
+FAR_OUT = "where a parameter is on its way to infinity (see params), fit the simpler distribution in that limit"
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ class VaryingLikelihood(CriterionModel, LikelihoodModel):
         """Also a likelihood without varying terms, which is this one with variances of 0."""
         return isinstance(other, LikelihoodModel)
 
+    def with_terms(self, terms: Sequence[VaryingTerm]) -> VaryingLikelihood:
+        return replace(self, varying=tuple(terms))
+
     def criterion_of(self, rows: np.ndarray, restricted: bool | None = None) -> Criterion:
         """The criterion of some of the rows, with the same columns; levels that have none of them are left out."""
         own = self.criterion
@@ -147,12 +154,19 @@ class VaryingLikelihood(CriterionModel, LikelihoodModel):
         """The message for a criterion that has no value where the iteration ended."""
         return (
             f"the {self.family.name} density has no maximum in the coefficients that vary there; begin nearer with "
-            "start=, rescale extreme values, or leave varying terms out"
+            f"start=, rescale extreme values, or leave varying terms out; {FAR_OUT}"
         )
 
     def doubts(self, maximum: AtMaximum) -> list[str]:
-        """None: there is no quadrature to compare with."""
-        return []
+        """Which parameters run to infinity, as they do given the modes of what varies."""
+        conditional, beta = self.conditional(maximum), maximum.beta_of_all(self.kept)
+        evaluation = conditional.objective.evaluate(beta, Need(kinds=("observed",)))
+        found = limit_at_infinity(conditional, beta, evaluation, True)
+        return [] if found is None else [found.note]
+
+    def advice(self, status: Any) -> str:
+        text = super().advice(status)
+        return f"{text}; {FAR_OUT}" if status.value == "search failed" else text
 
     def conditional(self, maximum: AtMaximum) -> LikelihoodModel:
         """The model of β given the modes of the varying coefficients, which are in its offset."""
@@ -168,4 +182,5 @@ def named(term: VaryingTerm, parameter: str, number: int) -> VaryingTerm:
         group=term.group if term.codes is not None else f"{parameter}:{term.group}",
         names=tuple(f"{parameter}:{name}" for name in term.names),
         predictor=number,
+        prefix=f"{parameter}:",
     )

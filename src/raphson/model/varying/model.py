@@ -127,17 +127,8 @@ class VaryingModel(CriterionModel, GeneralisedLinearModel):
 
     # -- other data ----------------------------------------------------------------------------------------------
 
-    def with_responses(self, y: np.ndarray) -> VaryingModel:
-        """The same model with other responses (n,), nothing held, and the layout of the columns shared."""
-        shared = {"kept": self.kept, "criterion": self.criterion.with_responses(y)}
-        return replace(self, y=y, held=None, noted=(), shared=shared)
-
-    def with_rows(self, rows: np.ndarray, copies: np.ndarray) -> VaryingModel:
-        """The model of some rows (m,), with the number of the copy (m,) of each: a level's copies are other levels."""
-        base: Any = self.subset(cast("slice", rows))
-        terms = tuple(copied(term, rows, copies) for term in self.varying)
-        changed = replace(base, data=replace(base.data, varying=terms), held=None, noted=(), shared={})
-        return cast("VaryingModel", changed)
+    def with_terms(self, terms: Sequence[VaryingTerm]) -> VaryingModel:
+        return replace(self, data=replace(self.data, varying=tuple(terms)))
 
     def criterion_of(self, rows: np.ndarray, restricted: bool | None = None) -> Criterion:
         """The criterion of some of the rows, with the same columns; levels that have none of them are left out."""
