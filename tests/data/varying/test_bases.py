@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +95,9 @@ def test_more_functions_than_values_are_refused():
         knots_of("cr", np.arange(7.0), 10, "s(x)")
     with pytest.raises(DataError, match="use it as a factor, or as a linear term"):
         knots_of("cr", np.arange(2.0), 10, "s(x)")
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_basis_can_be_pickled(kind):
+    basis, there = made(kind), np.append(X, [X[0] - 3.0, X[-1] + 5.0])
+    assert np.array_equal(pickle.loads(pickle.dumps(basis)).values(there), basis.values(there))  # noqa: S301

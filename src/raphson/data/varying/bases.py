@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,22 +63,27 @@ def cubic(knots: np.ndarray) -> Basis:
     S = D.T @ inner
     curvature = np.vstack([np.zeros(k), inner, np.zeros(k)])
 
-    def values(x: np.ndarray) -> np.ndarray:
-        inside = np.clip(x, knots[0], knots[-1])
-        B = _between(knots, curvature, inside)
-        beyond = x - inside
-        outside = np.flatnonzero(beyond)
-        if len(outside):
-            # f'(x) at an end with γ = 0 there: (b_1 - b_0)/h - hγ_1/6, and likewise at the other.
-            slopes = np.zeros((2, k))
-            slopes[0, :2] = -1 / h[0], 1 / h[0]
-            slopes[1, -2:] = -1 / h[-1], 1 / h[-1]
-            slopes[0] -= h[0] / 6 * curvature[1]
-            slopes[1] += h[-1] / 6 * curvature[-2]
-            B[outside] += beyond[outside, None] * slopes[(beyond[outside] > 0).astype(np.intp)]
-        return B
-
+    # f'(x) at an end with γ = 0 there: (b_1 - b_0)/h - hγ_1/6, and likewise at the other.
+    slopes = np.zeros((2, k))
+    slopes[0, :2] = -1 / h[0], 1 / h[0]
+    slopes[1, -2:] = -1 / h[-1], 1 / h[-1]
+    slopes[0] -= h[0] / 6 * curvature[1]
+    slopes[1] += h[-1] / 6 * curvature[-2]
+    values = partial(_straight_beyond, partial(_between, knots, curvature), knots[0], knots[-1], slopes)
     return Basis(knots, values, _symmetric(S), np.column_stack([np.ones(k), knots]))
+
+
+def _straight_beyond(
+    within: Callable[[np.ndarray], np.ndarray], low: float, high: float, slopes: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """Functions on [low, high], which go on beyond it with their slopes (2, k) at its ends."""
+    inside = np.clip(x, low, high)
+    B = within(inside)
+    beyond = x - inside
+    outside = np.flatnonzero(beyond)
+    if len(outside):
+        B[outside] += beyond[outside, None] * slopes[(beyond[outside] > 0).astype(np.intp)]
+    return B
 
 
 def _between(knots: np.ndarray, curvature: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -124,13 +130,13 @@ def cyclic(knots: np.ndarray) -> Basis:
         A[after, j] += h[j] / 6
     inner = np.linalg.solve(A, D)
     curvature = np.vstack([inner, inner[:1]])
-    period = knots[-1] - knots[0]
+    return Basis(knots, partial(_round, knots, curvature), _symmetric(D.T @ inner), np.ones((k, 1)))
 
-    def values(x: np.ndarray) -> np.ndarray:
-        inside = (x >= knots[0]) & (x <= knots[-1])
-        return _between(knots, curvature, np.where(inside, x, knots[0] + np.mod(x - knots[0], period)))
 
-    return Basis(knots, values, _symmetric(D.T @ inner), np.ones((k, 1)))
+def _round(knots: np.ndarray, curvature: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The cubic splines of :func:`_between`, again and again beyond the knots."""
+    inside = (x >= knots[0]) & (x <= knots[-1])
+    return _between(knots, curvature, np.where(inside, x, knots[0] + np.mod(x - knots[0], knots[-1] - knots[0])))
 
 
 # -- P-splines -------------------------------------------------------------------------------------------------------
@@ -145,17 +151,9 @@ def p_spline(knots: np.ndarray) -> Basis:
 
     k = len(knots) - 4
     spline = BSpline(knots, np.eye(k), 3, extrapolate=True)
-    slope = spline.derivative()
     low, high = knots[3], knots[-4]
-
-    def values(x: np.ndarray) -> np.ndarray:
-        inside = np.clip(x, low, high)
-        B = np.asarray(spline(inside), dtype=np.float64).reshape(len(x), k)
-        outside = np.flatnonzero(x != inside)
-        if len(outside):
-            B[outside] += (x - inside)[outside, None] * slope(inside[outside])
-        return B
-
+    slopes = spline.derivative()(np.array([low, high]))
+    values = partial(_straight_beyond, spline, low, high, slopes)
     second = np.diff(np.eye(k), 2, axis=0)
     return Basis(knots, values, second.T @ second, np.column_stack([np.ones(k), np.arange(k, dtype=float)]))
 
