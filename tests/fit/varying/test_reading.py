@@ -213,3 +213,13 @@ def test_the_null_model_is_that_of_the_intercept(formula, family):
     fit = rp.glm(formula, births, family=family)
     response = formula.partition(" ~ ")[0]
     assert fit.null_deviance == pytest.approx(rp.glm(f"{response} ~ 1", births, family=family).deviance, rel=1e-10)
+
+
+@pytest.mark.parametrize("formula", ["y ~ t + (t | g)", "y ~ t + (t || g)"])
+def test_scales_that_the_rows_cannot_tell_apart_are_named(formula):
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": np.arange(30).repeat(2).astype(str), "t": np.tile([0.0, 1.0], 30)})
+    data["y"] = rng.normal(0, 1, 30).repeat(2) + data.t * rng.normal(1, 1, 30).repeat(2) + rng.normal(0, 1, 60)
+    fit = rp.glm(formula, data)
+    # Two rows a level have three second moments; with a correlation there are four scales, and else three.
+    assert ("do not tell how much of the variation is that of (t | g)" in fit.message) == ("||" not in formula)

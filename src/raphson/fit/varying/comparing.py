@@ -227,13 +227,14 @@ def _check_comparable(larger: Reading, smaller: Reading, mine: Any, other: Any) 
         X, Z = _columns(mine, larger), _columns(other, smaller)
         if not all(restricted):
             raise ModelError(
-                f"smaller: expected fits by the same criterion; got {criteria[0]} and {criteria[1]}. Fit both with "
-                "criterion='ml'"
+                f"smaller: expected fits by the same criterion; got {criteria[0]} and {criteria[1]}. Fit what "
+                "has varying terms with criterion='ml'"
             )
         if len(X) != len(Z) or not all(map(np.array_equal, X, Z)):
             raise ModelError(
                 "smaller: expected the same coefficients that do not vary, as REML integrates them out, so that "
-                "criteria of different ones are not comparable; got others. Fit both with criterion='ml'"
+                "criteria of different ones are not comparable; got others. Fit what has varying terms with "
+                "criterion='ml'"
             )
     elif mine.varying_terms and other.varying_terms and criteria[0] != criteria[1]:
         raise ModelError(

@@ -193,8 +193,8 @@ class VaryingReading(OfCriterion):
 
     @cached_property
     def remarks(self) -> list[str]:
-        """Cautions for the reader of the numbers: whether Laplace's approximation is doubtful."""
-        return self.model.doubts(self.maximum) if self.state.status.converged else []
+        """Cautions for the reader of the numbers: scales without a single best value, a doubtful approximation."""
+        return self.model.cautions(self.maximum) if self.state.status.converged else []
 
     @cached_property
     def satterthwaite_df(self) -> pd.Series:

@@ -151,6 +151,25 @@ class CriterionModel:
         free = np.ones(len(theta), dtype=bool) if self.held is None else ~self.held
         return AtMaximum(self.criterion, theta, free)
 
+    def cautions(self, maximum: AtMaximum) -> list[str]:
+        """What the reader of the numbers has to know: what the data cannot tell, then what the criterion cannot."""
+        flat = maximum.flat
+        if not flat:
+            return self.doubts(maximum)
+        if len(flat) > 1:
+            told = f"the data do not tell how much of the variation is that of {' and of '.join(flat)}"
+        else:
+            told = f"the data do not tell the scales of {flat[0]} from one another"
+        return [
+            f"{told}: other values fit them exactly as well, as there are too few rows a level; these are one choice "
+            "of many, without standard errors. Leave an effect out, or write || for effects without correlations",
+            *self.doubts(maximum),
+        ]
+
+    def doubts(self, maximum: AtMaximum) -> list[str]:
+        """What makes the criterion itself doubtful there."""
+        raise NotImplementedError
+
     def own(self, whole: np.ndarray) -> np.ndarray:
         """The θ of the criterion, of all parameters with β first."""
         p = len(self.kept)

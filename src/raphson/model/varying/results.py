@@ -13,6 +13,11 @@ from raphson.model.varying.criterion import Criterion, Inner, Spot
 from raphson.model.varying.derivatives import Derivatives
 from raphson.model.varying.layout import Piece
 
+FLAT, TAKES_PART = 1e-8, 0.1
+"""Smallest eigenvalue of the information, scaled to a diagonal of 1, below which the criterion does not change along
+the eigenvector: rounding leaves 1e-12 or so, and effects that can hardly be told apart have 1e-4. And the part of the
+eigenvector from which on a scale is named."""
+
 
 @dataclass(frozen=True)
 class Reported:
@@ -86,6 +91,29 @@ class AtMaximum:
             found = np.full_like(inner, np.nan)
         out[np.ix_(at, at)] = 0.5 * (found + found.T)
         return out
+
+    @cached_property
+    def flat(self) -> list[str]:
+        """Labels of what has the scales along which the criterion does not change, so that any of them would do."""
+        at = np.flatnonzero(self.free)
+        inner = -self.derivatives.hessian[np.ix_(at, at)]
+        scale = np.sqrt(np.abs(inner.diagonal()))
+        if not len(at) or not np.isfinite(inner).all() or not scale.all():
+            return []
+        values, vectors = np.linalg.eigh(inner / scale / scale[:, None])
+        first = int(np.argmin(np.abs(values)))
+        if abs(values[first]) > FLAT:
+            return []
+        part = np.zeros(len(self.theta))
+        part[at] = np.abs(vectors[:, first])
+        criterion = self.criterion
+        entries = part[criterion.own_entries]
+        found = [
+            f"({term.label})"
+            for term, one in zip(criterion.terms, criterion.scales, strict=True)
+            if entries[one.own].max(initial=0.0) > TAKES_PART
+        ]
+        return [*found, "the residuals"] if found and criterion.density.has_tau and part[-1] > TAKES_PART else found
 
     # -- the coefficients of the design --------------------------------------------------------------------------
 
