@@ -54,7 +54,6 @@ from raphson.model.likelihood.general import general_model
 from raphson.model.likelihood.model import LikelihoodModel
 from raphson.model.likelihood.review import check_start, explained, reviewed
 from raphson.model.parameters import Parameters
-from raphson.model.varying.likelihood import VaryingLikelihood
 from raphson.newton.methods import resolve_method
 from raphson.options import Inference, Iteration, Likelihood
 
@@ -223,7 +222,7 @@ def _fit_of(built: Built, given: dict[str, Any], asked: Likelihood, iteration: I
     (model, theta, texts), method = built, given["method"]
     again = {name: value for name, value in given.items() if name not in ONCE}
     refit: Any = partial(_again, given=again) if texts else None
-    if isinstance(model, VaryingLikelihood):
+    if model.varying_terms:
         from raphson.api.mle_varying import fit_varying_likelihood
 
         return fit_varying_likelihood(model, given, iteration, inference, texts, refit)

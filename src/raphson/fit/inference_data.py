@@ -116,7 +116,7 @@ def _log_likelihoods(fit: Reading, draws: np.ndarray, asked_for: bool | None) ->
     refusal = ""
     if not at.asked.by_rows:
         refusal = "the rows are streamed, and not in memory"
-    elif "loo" in fit.refused:
+    elif fit.compares_criteria or "loo" in fit.refused:
         refusal = "what a row says alone depends on more than these parameters"
     elif fit.family.quasi:
         refusal = f"the {fit.family.name} family has no density"

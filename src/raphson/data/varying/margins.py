@@ -12,13 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raphson.data.described import expect
-from raphson.data.varying import thin_plate
 from raphson.data.varying.bases import MADE, Basis, basis_of, knots_of
+from raphson.lazy import Lazy
+
+if TYPE_CHECKING:
+    from raphson.data.varying import thin_plate
+else:
+    thin_plate = Lazy("raphson.data.varying.thin_plate")
 
 _ARRAYS = ("knots", "origin", "penalised", "strengths", "null")
 
@@ -156,6 +161,11 @@ def array(saved: Any, ndim: int) -> np.ndarray:
     found = np.array(saved, dtype=np.float64)
     expect(found.ndim == ndim and bool(np.isfinite(found).all()), "finite numbers of a smooth function")
     return found
+
+
+def usual_k(kind: str, d: int) -> int:
+    """The number of functions of a basis of d variables, unless a formula gives it."""
+    return thin_plate.usual_k(d) if kind == "tp" else 10
 
 
 def _thin_plate(

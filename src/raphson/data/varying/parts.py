@@ -13,9 +13,8 @@ from raphson.data.expressions import Expression, parse_expression
 from raphson.data.formula import BARS, Formula, parse_formula
 from raphson.data.messages import short
 from raphson.data.syntax import parsed, tokenize, written
-from raphson.data.varying.margins import fewest
+from raphson.data.varying.margins import fewest, usual_k
 from raphson.data.varying.term import Structure
-from raphson.data.varying.thin_plate import usual_k
 from raphson.errors import FormulaError
 
 MOST_FUNCTIONS = 1000
@@ -238,7 +237,7 @@ def _margins(
         d = len(variables)
         kind = _constant(given.get("basis"), "cr" if d == 1 else "tp", text)
         _check_kind(kind, d, text)
-        k = _constant(given.get("k"), usual_k(d) if kind == "tp" else 10, text)
+        k = _constant(given.get("k"), usual_k(kind, d), text)
         _check_k(k, fewest(kind, d), text)
         return (MarginPart(tuple(variables), kind, k),)
     kinds, ks = _each(given, "basis", "cr", len(variables), text), _each(given, "k", 5, len(variables), text)
