@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -59,6 +59,7 @@ from raphson.options import Inference, Iteration, Likelihood
 
 if TYPE_CHECKING:
     from raphson.data.several_streams import StreamedSeveral
+    from raphson.model.varying.likelihood import VaryingLikelihood
 
 ONCE = ("formulas", "start", "derivatives", "seed", "checkpoint")
 """Arguments that other formulas are not fitted with."""
@@ -225,7 +226,7 @@ def _fit_of(built: Built, given: dict[str, Any], asked: Likelihood, iteration: I
     if model.varying_terms:
         from raphson.api.mle_varying import fit_varying_likelihood
 
-        return fit_varying_likelihood(model, given, iteration, inference, texts, refit)
+        return fit_varying_likelihood(cast("VaryingLikelihood", model), given, iteration, inference, texts, refit)
     if asked.criterion is not None:
         raise ModelError(
             f"criterion: expected None where no coefficients vary; got {asked.criterion!r}. Add a term such as "
