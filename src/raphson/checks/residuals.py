@@ -30,15 +30,7 @@ def distribution(rows: Simulated) -> Check:
     own = np.sort(rows.data.residual)[chosen] - expected
     others = np.sort(rows.drawn.residual, axis=1)[:, chosen] - expected
     found = envelope(own, others)
-    picture = Picture(
-        "expected residual (normal)",
-        "residual minus expected",
-        (
-            _shade(expected, found),
-            Mark("level", "soft", y=np.zeros(1)),
-            *_dots(expected, own, found.outside & ~np.bool_(found.passed)),
-        ),
-    )
+    picture = _beside_normal("residual", expected, own, found)
     doubt = (
         f"Sorted residuals leave what simulated ones show ({p_text(found.p_value)}): intervals for new rows mislead."
     )
@@ -56,21 +48,26 @@ def distribution(rows: Simulated) -> Check:
     )
 
 
-def effects(rows: Simulated, name: str) -> Check:
-    """The sorted effects of a group's levels, of mean 0 and variance 1, less those expected of a normal sample."""
-    data, drawn = (_shaped(one) for one in rows.effects[name])
-    expected = special.ndtri((np.arange(len(data)) + 0.5) / len(data))
-    own, others = np.sort(data) - expected, np.sort(drawn, axis=1) - expected
-    found = envelope(own, others)
-    picture = Picture(
-        "expected effect (normal)",
-        "effect minus expected",
+def _beside_normal(what: str, expected: np.ndarray, own: np.ndarray, found: Envelope) -> Picture:
+    """What lies beside the order statistics that a normal sample is expected to have."""
+    return Picture(
+        f"expected {what} (normal)",
+        f"{what} minus expected",
         (
             _shade(expected, found),
             Mark("level", "soft", y=np.zeros(1)),
             *_dots(expected, own, found.outside & ~np.bool_(found.passed)),
         ),
     )
+
+
+def effects(rows: Simulated, name: str) -> Check:
+    """The sorted effects of a group's levels, of mean 0 and variance 1, less those expected of a normal sample."""
+    data, drawn = (_shaped(one) for one in rows.effects[name])
+    expected = special.ndtri((np.arange(len(data)) + 0.5) / len(data))
+    own, others = np.sort(data) - expected, np.sort(drawn, axis=1) - expected
+    found = envelope(own, others)
+    picture = _beside_normal("effect", expected, own, found)
     return Check(
         f"effects: {name}",
         f"Effects of {name} as expected" if found.passed else f"Effects of {name} not normal",

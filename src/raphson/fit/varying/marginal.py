@@ -19,6 +19,7 @@ import numpy as np
 from raphson.data.varying.term import VaryingTerm
 from raphson.errors import ModelError
 from raphson.fit.means import Prediction
+from raphson.inference import delta
 from raphson.inference.intervals import quantile
 from raphson.model.base import rows_at
 
@@ -130,6 +131,5 @@ def _interval(
     family: Any = predictor.family
     centre = family.link.link(mean)
     slope = np.abs(rows_at(family, centre).slope[0, 0])
-    move = np.divide(reach * errors, slope, out=np.zeros(len(mean)), where=slope > 0)
-    ends = np.stack([rows_at(family, centre + sign * move).mean[0] for sign in (-1.0, 1.0)])
-    return ends.min(axis=0), ends.max(axis=0)
+    of_link = np.divide(errors, slope, out=np.zeros(len(mean)), where=slope > 0)
+    return delta.mean_interval(centre, of_link, lambda eta: rows_at(family, eta).mean[0], reach)
